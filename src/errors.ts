@@ -1,0 +1,50 @@
+import { cliErrors } from "./messages/cli-errors.js";
+import { engineErrors } from "./messages/engine.js";
+import { executorErrors } from "./messages/executor.js";
+import { ggufErrors } from "./messages/gguf.js";
+import { locale } from "./messages/locale.js";
+import { promptErrors } from "./messages/prompt.js";
+
+/** What happened, and what to do next. */
+export interface ErrorText {
+  what: string;
+  fix: string;
+}
+
+const catalogue = {
+  en: { ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
+  fr: { ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
+};
+type Catalogue = (typeof catalogue)["en"];
+
+/** Every error that jauge raises for a reason a person can act on. */
+export type ErrorCode = keyof Catalogue;
+/** The facts an error of this code states: paths, sizes, names. Plain data, so it crosses processes. */
+export type ErrorFacts<Code extends ErrorCode> = Parameters<Catalogue[Code]>[0];
+
+/** An error with a code, what happened, and what to do next. Its facts survive a trip between processes. */
+export class JaugeError<Code extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = "JaugeError";
+  readonly code: Code;
+  readonly facts: ErrorFacts<Code>;
+  /** What the person can do about it. */
+  readonly fix: string;
+
+  constructor(code: Code, facts: ErrorFacts<Code>, options?: { cause?: unknown }) {
+    const render = catalogue[locale][code] as (facts: ErrorFacts<Code>) => ErrorText;
+    const text = render(facts);
+    super(text.what, options);
+    this.code = code;
+    this.facts = facts;
+    this.fix = text.fix;
+  }
+
+  toJSON(): { code: Code; message: string; fix: string; facts: ErrorFacts<Code> } {
+    return { code: this.code, message: this.message, fix: this.fix, facts: this.facts };
+  }
+}
+
+/** Whether `error` is a JaugeError, of this code where one is given. */
+export function isJaugeError<Code extends ErrorCode>(error: unknown, code?: Code): error is JaugeError<Code> {
+  return error instanceof JaugeError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,11 @@
+import type { ErrorText } from "../errors.js";
+
+const en = {
+  "placeholder-cli-errors": (f: { value: string }): ErrorText => ({ what: f.value, fix: "" }),
+};
+
+const fr: typeof en = {
+  "placeholder-cli-errors": (f) => ({ what: f.value, fix: "" }),
+};
+
+export const cliErrors = { en, fr };

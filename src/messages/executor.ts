@@ -1,0 +1,11 @@
+import type { ErrorText } from "../errors.js";
+
+const en = {
+  "placeholder-executor": (f: { value: string }): ErrorText => ({ what: f.value, fix: "" }),
+};
+
+const fr: typeof en = {
+  "placeholder-executor": (f) => ({ what: f.value, fix: "" }),
+};
+
+export const executorErrors = { en, fr };

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // Each test file starts engine hosts that use every core: one at a time keeps them honest.
+    fileParallelism: false,
+    pool: "forks",
+    reporters: ["default"],
+  },
+});
