@@ -1,0 +1,160 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { JaugeError } from "../errors.js";
+import { fileReasons } from "../messages/gguf.js";
+import { ggufProblems } from "../messages/gguf-problems.js";
+import { localized } from "../messages/locale.js";
+
+const problems = localized(ggufProblems);
+const windowBytes = 256 * 1024;
+
+/**
+ * A window of fixed size that slides forward over a file: memory stays the same however long the file is.
+ * Every read says which field it is for, so that a file that ends early is refused by name.
+ *
+ * `take` and the typed reads are asynchronous only when the window must move.
+ */
+export class FileWindow {
+  private readonly window = Buffer.allocUnsafe(windowBytes);
+  private start = 0;
+  private cursor = 0;
+  private filled = 0;
+
+  private constructor(
+    readonly path: string,
+    private readonly handle: FileHandle,
+    /** Size of the file when it was opened. */
+    readonly fileBytes: number,
+  ) {}
+
+  /** Opens a file. `file-unreadable` where it is missing, forbidden or no regular file. */
+  static async open(path: string): Promise<FileWindow> {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, "r");
+      const stat = await handle.stat();
+      if (!stat.isFile())
+        throw Object.assign(new Error(), { code: stat.isDirectory() ? "EISDIR" : "EINVAL" });
+      return new FileWindow(path, handle, stat.size);
+    } catch (cause) {
+      await handle?.close();
+      throw unreadable(path, cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+
+  /** Where the next read starts in the file. */
+  get offset(): number {
+    return this.start + this.cursor;
+  }
+
+  /** Bytes of the file behind the next read. */
+  get left(): number {
+    return this.fileBytes - this.offset;
+  }
+
+  /** Continues at an absolute offset. */
+  seek(offset: number): void {
+    if (offset >= this.start && offset <= this.start + this.filled) {
+      this.cursor = offset - this.start;
+    } else {
+      this.start = offset;
+      this.cursor = 0;
+      this.filled = 0;
+    }
+  }
+
+  /** Bytes that can be taken without reading from the disk. */
+  get buffered(): number {
+    return this.filled - this.cursor;
+  }
+
+  /** Makes at least `bytes` (at most the window) available; `gguf-truncated` where the file ends before. */
+  async fill(bytes: number, field: string): Promise<void> {
+    if (this.buffered >= bytes) return;
+    this.require(bytes, field);
+    this.window.copyWithin(0, this.cursor, this.filled);
+    this.start += this.cursor;
+    this.filled -= this.cursor;
+    this.cursor = 0;
+    while (this.filled < bytes) {
+      const { bytesRead } = await this.handle
+        .read(this.window, this.filled, windowBytes - this.filled, this.start + this.filled)
+        .catch((cause) => {
+          throw unreadable(this.path, cause);
+        });
+      if (bytesRead === 0) throw this.truncated(bytes - this.filled, field);
+      this.filled += bytesRead;
+    }
+  }
+
+  /** Refuses a length that the rest of the file cannot hold. */
+  require(bytes: number, field: string): void {
+    if (bytes > this.left) throw this.truncated(bytes - this.left, field);
+  }
+
+  /** A copy of the next `bytes`. The caller has bounded them. */
+  async take(bytes: number, field: string): Promise<Buffer> {
+    this.require(bytes, field);
+    const taken = Buffer.allocUnsafe(bytes);
+    for (let done = 0; done < bytes; ) {
+      await this.fill(Math.min(bytes - done, windowBytes), field);
+      const part = Math.min(bytes - done, this.buffered);
+      this.window.copy(taken, done, this.cursor, this.cursor + part);
+      this.cursor += part;
+      done += part;
+    }
+    return taken;
+  }
+
+  async uint32(field: string): Promise<number> {
+    if (this.buffered < 4) await this.fill(4, field);
+    const value = this.window.readUInt32LE(this.cursor);
+    this.cursor += 4;
+    return value;
+  }
+
+  async uint64(field: string): Promise<bigint> {
+    if (this.buffered < 8) await this.fill(8, field);
+    const value = this.window.readBigUInt64LE(this.cursor);
+    this.cursor += 8;
+    return value;
+  }
+
+  /** A 64-bit length or count; `gguf-malformed` where no file could be that long. */
+  async count(field: string): Promise<number> {
+    if (this.buffered < 8) await this.fill(8, field);
+    const low = this.window.readUInt32LE(this.cursor);
+    const high = this.window.readUInt32LE(this.cursor + 4);
+    this.cursor += 8;
+    if (high >= 2 ** 21) {
+      const value = String((BigInt(high) << 32n) + BigInt(low));
+      throw new JaugeError("gguf-malformed", {
+        path: this.path,
+        field,
+        problem: problems.impossibleCount({ value }),
+      });
+    }
+    return high * 2 ** 32 + low;
+  }
+
+  /** The error of a file that ends `missing` bytes before the end of `field`. */
+  truncated(missing: number, field: string): JaugeError<"gguf-truncated"> {
+    return new JaugeError("gguf-truncated", {
+      path: this.path,
+      field,
+      missingBytes: missing,
+      fileBytes: this.fileBytes,
+    });
+  }
+}
+
+/** The `file-unreadable` error of a failed system call. */
+export function unreadable(path: string, cause: unknown): JaugeError<"file-unreadable"> {
+  const code = (cause as NodeJS.ErrnoException)?.code ?? "";
+  const reasons = localized(fileReasons);
+  const reason = reasons[code as keyof typeof reasons] ?? (cause as Error)?.message ?? String(cause);
+  return new JaugeError("file-unreadable", { path, reason }, { cause });
+}
