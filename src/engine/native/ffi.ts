@@ -1,0 +1,59 @@
+import koffi, { type LibraryHandle, type TypeObject } from "koffi";
+
+import { JaugeError } from "../../errors.js";
+
+type TypeSpec = string | TypeObject;
+
+/** A native address; where a function may return no object, it returns null. */
+export type Pointer = bigint;
+
+/** A native function: called directly where it is short, `.async` where it may take long. */
+export type Native<Arguments extends unknown[], Result> = ((...args: Arguments) => Result) & {
+  async: (...args: [...Arguments, (error: Error | null, result: Result) => void]) => void;
+};
+
+/** Opens a shared library, its symbols visible to the libraries opened after it. */
+export function openLibrary(path: string): LibraryHandle {
+  try {
+    return koffi.load(path, { global: true });
+  } catch (error) {
+    throw new JaugeError("library-unloadable", { path, reason: (error as Error).message });
+  }
+}
+
+/** Declares a function of a library. */
+export function declare<Arguments extends unknown[], Result>(
+  library: LibraryHandle,
+  name: string,
+  result: TypeSpec,
+  ...parameters: TypeSpec[]
+): Native<Arguments, Result> {
+  return library.func(name, result, parameters) as unknown as Native<Arguments, Result>;
+}
+
+/** Runs a native function on a worker thread. */
+export function inBackground<Arguments extends unknown[], Result>(
+  call: Native<Arguments, Result>,
+  ...args: Arguments
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error, result) => (error ? reject(error) : resolve(result)));
+  });
+}
+
+/** Native memory that lives until the process ends, seen as a typed array. Its address never changes. */
+export class NativeArray<View extends Int32Array | Float32Array | Int8Array | BigUint64Array | Uint8Array> {
+  readonly address: Pointer;
+  readonly view: View;
+
+  constructor(View: { new (buffer: ArrayBuffer): View; BYTES_PER_ELEMENT: number }, length: number) {
+    const bytes = Math.max(1, length) * View.BYTES_PER_ELEMENT;
+    this.address = koffi.alloc("uint8", bytes) as Pointer;
+    this.view = new View(koffi.view(this.address, bytes));
+  }
+}
+
+/** Native memory at `address` as an ArrayBuffer; valid as long as the native side keeps it there. */
+export function viewAt(address: Pointer, bytes: number): ArrayBuffer {
+  return koffi.view(address, bytes);
+}

@@ -1,0 +1,163 @@
+import type { Plan } from "../plan/plan.js";
+import type { LibraryWish } from "./native/libraries.js";
+import type { SamplingSettings } from "./sampling.js";
+
+/** What the parent asks the host, and what it answers. Plain data, sent over the child process's channel. */
+export interface Requests {
+  /** Loads the libraries and says what they offer. */
+  devices: { asks: { wish: LibraryWish }; answers: Device[] };
+  /** Loads a model and creates its context; `dry` allocates nothing and only measures. */
+  open: { asks: { wish: LibraryWish; plan: Plan; dry: boolean }; answers: OpenedModel };
+  step: { asks: Step; answers: StepResult };
+  tokenize: { asks: { text: string; addSpecial: boolean; parseSpecial: boolean }; answers: Int32Array };
+  detokenize: {
+    asks: { tokens: Int32Array; removeSpecial: boolean; unparseSpecial: boolean };
+    answers: Uint8Array;
+  };
+  pieces: { asks: { tokens: number[] }; answers: Piece[] };
+  /** Embeds texts, each one sequence of tokens. */
+  embed: { asks: { texts: Int32Array[]; pooling: Pooling }; answers: Float32Array[] };
+  saveState: { asks: { path: string; sequence: number; tokens: Int32Array }; answers: { bytes: number } };
+  loadState: { asks: { path: string; sequence: number }; answers: { tokens: Int32Array } };
+  memory: { asks: Record<string, never>; answers: MemoryUse[] };
+}
+export type Pooling = "model" | "none" | "mean" | "cls" | "last" | "rank";
+
+/** A device that the libraries can compute on. */
+export interface Device {
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "integrated-gpu" | "accelerator" | "meta";
+  freeBytes: number;
+  totalBytes: number;
+}
+
+/** Bytes that the engine allocated, or would allocate, on one device. */
+export interface MemoryUse {
+  /** A device's name, or `host`. */
+  device: string;
+  weightsBytes: number;
+  kvBytes: number;
+  computeBytes: number;
+}
+
+export interface OpenedModel {
+  backend: string;
+  libraryVersion: string;
+  systemInfo: string;
+  description: string;
+  devices: Device[];
+  memory: MemoryUse[];
+  model: ModelFacts;
+  context: { length: number; sequences: number; batch: number; microBatch: number; outputs: number };
+  loadMs: number;
+}
+
+export interface ModelFacts {
+  architecture: string;
+  parameters: number;
+  bytes: number;
+  trainedContextLength: number;
+  hiddenSize: number;
+  embeddingSize: number;
+  layers: number;
+  vocabularySize: number;
+  hasEncoder: boolean;
+  hasDecoder: boolean;
+  /** Its state cannot be trimmed token by token (Mamba, RWKV and mixes): no prefix sharing, no speculation. */
+  isRecurrent: boolean;
+  canShift: boolean;
+  tokens: {
+    bos: number;
+    eos: number;
+    eot: number;
+    pad: number;
+    newline: number;
+    bosText: string;
+    eosText: string;
+    addBos: boolean;
+    addEos: boolean;
+  };
+}
+
+/** One turn of the host: memory operations, sampler changes, then at most one micro-batch of tokens. */
+export interface Step {
+  memory: MemoryOperation[];
+  createSamplers: { id: number; settings: SamplingSettings; history: Int32Array }[];
+  freeSamplers: number[];
+  runs: Run[];
+}
+
+/** Operations on the KV cache, in order. Positions are token positions; `to` = -1 is the end. */
+export type MemoryOperation =
+  | { kind: "remove"; sequence: number; from: number; to: number }
+  | { kind: "copy"; source: number; target: number; from: number; to: number }
+  | { kind: "shift"; sequence: number; from: number; to: number; by: number }
+  | { kind: "clear" };
+
+/** Consecutive tokens of one sequence, computed in one micro-batch. */
+export interface Run {
+  sequence: number;
+  /** Position of the first token. */
+  position: number;
+  tokens: Int32Array;
+  /** How many of the last tokens give logits: each of them chooses the token that follows it. */
+  outputs: number;
+  /** The sampler that chooses; plain greedy where absent. */
+  sampler?: number;
+  /**
+   * `verify`: the tokens after each output are guesses; the first that differs from the choice ends the run,
+   * and what was computed beyond it is removed from the KV cache. `replay`: they are known; the sampler
+   * goes through its motions, so that its state becomes what it was, and takes them.
+   */
+  mode: "verify" | "replay";
+  /** In a replay, the known token after the last one, where it is known too. */
+  next?: number;
+  /** How many of the most probable tokens to report with each choice, beside the chosen one. */
+  logprobs?: number;
+  /** Return the raw logits of each output. */
+  logits?: boolean;
+}
+
+export interface StepResult {
+  /** `full`: no room in a unified KV cache, nothing was computed. */
+  status: "ok" | "full";
+  /** For each run, the tokens chosen at its outputs: at least one where it has outputs that choose. */
+  chosen: Int32Array[];
+  logprobs?: (TokenLogprobs[] | undefined)[];
+  logits?: (Float32Array[] | undefined)[];
+  /** The text of tokens chosen for the first time by this host. */
+  pieces: Piece[];
+  /** Time in the native decode call, milliseconds. */
+  decodeMs: number;
+}
+
+export interface TokenLogprobs {
+  token: number;
+  logprob: number;
+  top: { token: number; logprob: number }[];
+}
+
+/** A token's text as bytes: a character may be split over several tokens. */
+export interface Piece {
+  token: number;
+  bytes: Uint8Array;
+  /** A control token: not part of the text. */
+  control: boolean;
+  /** Ends the generation. */
+  endOfGeneration: boolean;
+}
+
+export type RequestName = keyof Requests;
+export type Asks<Name extends RequestName> = Requests[Name]["asks"];
+export type Answers<Name extends RequestName> = Requests[Name]["answers"];
+
+/** What travels from the parent to the host. */
+export type ToHost =
+  | { [Name in RequestName]: { id: number; name: Name; asks: Asks<Name> } }[RequestName]
+  | { id: number; name: "cancelLoad" };
+/** What travels back. */
+export type FromHost =
+  | { id: number; answer: unknown }
+  | { id: number; error: { code: string; facts: unknown } | { message: string; stack: string } }
+  | { progress: number };

@@ -1,0 +1,78 @@
+/**
+ * Where a model's parts live and how it runs: plain data, decided before anything is loaded.
+ * JSON in, JSON out; the engine carries it out to the letter or fails with a typed error.
+ */
+export interface Plan {
+  /** The GGUF file; the first one of a split model. */
+  modelPath: string;
+  /** Layers placed on the devices, counted from the last; the output layer counts as one. Infinity-like: -1 is all. */
+  gpuLayers: number;
+  /** Devices to use, by name as `jauge` prints them (`Vulkan0`); all that the libraries offer where absent. */
+  devices?: string[];
+  /** Share of the layers for each device, in the order of `devices`; by free memory where absent. */
+  tensorSplit?: number[];
+  /** Tensors placed by name pattern, first match wins. Patterns are regular expressions over tensor names. */
+  tensorOverrides: TensorOverride[];
+  /** Tokens that one sequence may hold. */
+  contextLength: number;
+  /** Sequences that run at once: 1 to 256. */
+  sequences: number;
+  /** Tokens computed at once (`n_ubatch`). */
+  microBatch: number;
+  /**
+   * `separate`: one KV stream per sequence, `sequences × contextLength` cells.
+   * `unified`: one cache that all sequences share, `kvCells` cells.
+   */
+  kvLayout: "separate" | "unified";
+  /** Cells of a unified cache; `sequences × contextLength` where absent. */
+  kvCells?: number;
+  kvTypeK: KvType;
+  kvTypeV: KvType;
+  /** KV cache and attention on the devices that hold the layers. */
+  kvOffload: boolean;
+  flashAttention: "auto" | "on" | "off";
+  /** Threads for one token at a time, and for micro-batches. */
+  threads: number;
+  threadsBatch: number;
+  /** `mmap` shares pages with the file; `direct` reads around the page cache; `read` copies. */
+  loadMode: "auto" | "mmap" | "mlock" | "direct" | "read";
+  /** LoRA adapters, added in order. */
+  adapters: { path: string; scale: number }[];
+  /** What the context computes beside logits: sentence embeddings, pooled so. */
+  embeddings?: { pooling: "model" | "none" | "mean" | "cls" | "last" | "rank" };
+  /** RoPE settings that override the model's. */
+  ropeFrequencyBase?: number;
+  ropeFrequencyScale?: number;
+  /** Most tokens with logits in one micro-batch; `sequences` × 9 where absent (a token and 8 speculated). */
+  outputs?: number;
+}
+
+export interface TensorOverride {
+  pattern: string;
+  /** `host`, or a device name. */
+  placement: string;
+}
+
+/** Element types that a KV cache can have. */
+export const kvTypes = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] as const;
+export type KvType = (typeof kvTypes)[number];
+
+/** A plan with every setting at its default: CPU or all layers offloaded, one sequence, f16 KV cache. */
+export function simplePlan(wishes: Partial<Plan> & { modelPath: string; threads: number }): Plan {
+  return {
+    gpuLayers: -1,
+    tensorOverrides: [],
+    contextLength: 4096,
+    sequences: 1,
+    microBatch: 512,
+    kvLayout: "separate",
+    kvTypeK: "f16",
+    kvTypeV: "f16",
+    kvOffload: true,
+    flashAttention: "auto",
+    threadsBatch: wishes.threads,
+    loadMode: "auto",
+    adapters: [],
+    ...wishes,
+  };
+}
