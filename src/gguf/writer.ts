@@ -1,0 +1,187 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { JaugeError } from "../errors.js";
+import { fileReasons } from "../messages/gguf.js";
+import { localized } from "../messages/locale.js";
+import { encodeMetadata, encodeString, uint32, uint64, type WritableMetadata } from "./encode.js";
+import { type TensorTypeName, tensorBytes, tensorTypes } from "./tensor-types.js";
+
+/** What a GGUF file is made of. */
+export interface GgufContents {
+  /** In file order; a `Metadata` of `readGguf` can be passed on, its arrays are copied from their file. */
+  metadata: WritableMetadata;
+  tensors: readonly TensorSource[];
+}
+
+export interface TensorSource {
+  name: string;
+  type: TensorTypeName;
+  /** Row length first. */
+  shape: readonly number[];
+  /** The tensor's bytes in order, in chunks of any size; asked for once, when its turn comes. */
+  data: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export interface WriteOptions {
+  /** Power of two, default 32; stated in the file as `general.alignment` when it differs. */
+  alignment?: number;
+  /** Ends the writing; the unfinished file is removed and the signal's reason thrown. */
+  signal?: AbortSignal;
+  /** Told after every chunk of tensor data. */
+  onProgress?: (written: { bytes: number; totalBytes: number }) => void;
+}
+
+/**
+ * Writes a GGUF file of version 3, streaming: one chunk of one tensor is in memory at a time. The file appears
+ * under its name only when it is complete.
+ *
+ * Source: docs/gguf.md of ggml; llama.cpp also wants every tensor right behind the one before it.
+ * Errors: `file-unwritable`; those of the sources; RangeError where a source breaks its own shape.
+ * Returns the size of the file in bytes.
+ */
+export async function writeGguf(
+  path: string,
+  contents: GgufContents,
+  options: WriteOptions = {},
+): Promise<number> {
+  const alignment = options.alignment ?? 32;
+  const layout = layoutOf(contents.tensors, alignment);
+  const partial = `${path}.${randomBytes(4).toString("hex")}.partial`;
+  const handle = await open(partial, "wx").catch((cause) => {
+    throw unwritable(path, cause);
+  });
+  try {
+    const output = new Output(path, handle);
+    await writeHeader(output, contents, layout, alignment);
+    await output.padTo(alignment);
+    await writeTensors(output, contents.tensors, layout, alignment, options);
+    await output.flush();
+    await handle.sync();
+    await handle.close();
+    await rename(partial, path).catch((cause) => {
+      throw unwritable(path, cause);
+    });
+    return output.bytes;
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await unlink(partial).catch(() => {});
+    throw error;
+  }
+}
+
+interface Layout {
+  /** Bytes and offset of each tensor, from the start of the tensor data. */
+  tensors: { bytes: number; offset: number }[];
+  totalBytes: number;
+}
+
+function layoutOf(tensors: readonly TensorSource[], alignment: number): Layout {
+  let end = 0;
+  const placed = tensors.map(({ name, type, shape }) => {
+    const bytes = tensorBytes(type, shape);
+    if (bytes === undefined) throw new RangeError(`${name}: [${shape.join(", ")}] is no shape for ${type}`);
+    const offset = end;
+    end += Math.ceil(bytes / alignment) * alignment;
+    return { bytes, offset };
+  });
+  return { tensors: placed, totalBytes: placed.reduce((sum, tensor) => sum + tensor.bytes, 0) };
+}
+
+async function writeHeader(
+  output: Output,
+  contents: GgufContents,
+  layout: Layout,
+  alignment: number,
+): Promise<void> {
+  const metadata = new Map(contents.metadata.entries());
+  metadata.delete("general.alignment");
+  if (alignment !== 32) metadata.set("general.alignment", { type: "uint32", value: alignment });
+  await output.write(Buffer.from("GGUF", "latin1"));
+  await output.write(uint32(3));
+  await output.write(uint64(contents.tensors.length));
+  await output.write(uint64(metadata.size));
+  for await (const bytes of encodeMetadata(metadata)) await output.write(bytes);
+  for (const [index, { name, type, shape }] of contents.tensors.entries()) {
+    await output.write(encodeString(name));
+    await output.write(uint32(shape.length));
+    for (const dimension of shape) await output.write(uint64(dimension));
+    await output.write(uint32(tensorTypes[type].id));
+    await output.write(uint64(layout.tensors[index]!.offset));
+  }
+}
+
+async function writeTensors(
+  output: Output,
+  tensors: readonly TensorSource[],
+  layout: Layout,
+  alignment: number,
+  { signal, onProgress }: WriteOptions,
+): Promise<void> {
+  let written = 0;
+  for (const [index, tensor] of tensors.entries()) {
+    const { bytes } = layout.tensors[index]!;
+    let received = 0;
+    for await (const chunk of tensor.data()) {
+      signal?.throwIfAborted();
+      received += chunk.byteLength;
+      if (received > bytes) break;
+      await output.write(chunk);
+      onProgress?.({ bytes: written + received, totalBytes: layout.totalBytes });
+    }
+    if (received !== bytes)
+      throw new RangeError(`${tensor.name}: its source gave ${received} bytes, not ${bytes}`);
+    written += bytes;
+    await output.padTo(alignment);
+  }
+}
+
+/** Gathers small writes into blocks of 1 MiB. */
+class Output {
+  private readonly block = Buffer.allocUnsafe(1024 * 1024);
+  private filled = 0;
+  /** Bytes written so far, gathered ones included. */
+  bytes = 0;
+
+  constructor(
+    private readonly path: string,
+    private readonly handle: FileHandle,
+  ) {}
+
+  async write(data: Uint8Array): Promise<void> {
+    this.bytes += data.byteLength;
+    if (this.filled + data.byteLength > this.block.length) await this.flush();
+    if (data.byteLength >= this.block.length) return this.put(data);
+    this.block.set(data, this.filled);
+    this.filled += data.byteLength;
+  }
+
+  async padTo(alignment: number): Promise<void> {
+    const over = this.bytes % alignment;
+    if (over !== 0) await this.write(Buffer.alloc(alignment - over));
+  }
+
+  async flush(): Promise<void> {
+    if (this.filled === 0) return;
+    const { filled } = this;
+    this.filled = 0;
+    await this.put(this.block.subarray(0, filled));
+  }
+
+  private async put(data: Uint8Array): Promise<void> {
+    try {
+      for (let done = 0; done < data.byteLength; ) {
+        const { bytesWritten } = await this.handle.write(data, done, data.byteLength - done);
+        done += bytesWritten;
+      }
+    } catch (cause) {
+      throw unwritable(this.path, cause);
+    }
+  }
+}
+
+function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
+  const reasons: Record<string, string> = localized(fileReasons);
+  const reason =
+    reasons[(cause as NodeJS.ErrnoException)?.code ?? ""] ?? String((cause as Error)?.message ?? cause);
+  return new JaugeError("file-unwritable", { path, reason }, { cause });
+}
