@@ -1,15 +1,10 @@
 import { cliErrors } from "./messages/cli-errors.js";
 import { engineErrors } from "./messages/engine.js";
+import type { ErrorText } from "./messages/error-text.js";
 import { executorErrors } from "./messages/executor.js";
 import { ggufErrors } from "./messages/gguf.js";
 import { locale } from "./messages/locale.js";
 import { promptErrors } from "./messages/prompt.js";
-
-/** What happened, and what to do next. */
-export interface ErrorText {
-  what: string;
-  fix: string;
-}
 
 const catalogue = {
   en: { ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },

@@ -50,10 +50,26 @@ export class NativeArray<View extends Int32Array | Float32Array | Int8Array | Bi
     const bytes = Math.max(1, length) * View.BYTES_PER_ELEMENT;
     this.address = koffi.alloc("uint8", bytes) as Pointer;
     this.view = new View(koffi.view(this.address, bytes));
+    new Uint8Array(this.view.buffer).fill(0);
   }
 }
 
 /** Native memory at `address` as an ArrayBuffer; valid as long as the native side keeps it there. */
 export function viewAt(address: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(address, bytes);
+}
+
+/** 8-byte words in native memory that lives until the process ends. */
+export function nativeWords(words: bigint[]): Pointer {
+  const array = new NativeArray(BigUint64Array, words.length);
+  array.view.set(words);
+  return array.address;
+}
+
+/** A string that ends with a zero byte, in native memory that lives until the process ends. */
+export function nativeString(text: string): Pointer {
+  const bytes = Buffer.from(`${text}\0`, "utf8");
+  const array = new NativeArray(Uint8Array, bytes.length);
+  array.view.set(bytes);
+  return array.address;
 }

@@ -13,7 +13,23 @@ import {
 /** Functions of include/llama.h at v0.5.0, under their own names. Addresses of model, context, … are opaque. */
 export type Llama = ReturnType<typeof llamaFunctions>;
 
-export const progressCallback = koffi.proto("bool jauge_progress(float progress, void *data)");
+const progressCallback = koffi.proto("bool jauge_progress(float progress, void *data)");
+
+/**
+ * Runs `use` with a `llama_progress_callback` that calls `onProgress` on this thread: for native calls made in the
+ * background only. Returning false asks the native side to stop.
+ */
+export async function withProgressCallback<Result>(
+  onProgress: (fraction: number) => boolean,
+  use: (callback: Pointer) => Promise<Result>,
+): Promise<Result> {
+  const callback = koffi.register(onProgress, koffi.pointer(progressCallback));
+  try {
+    return await use(callback);
+  } finally {
+    koffi.unregister(callback);
+  }
+}
 
 export function llamaFunctions(library: LibraryHandle) {
   return {

@@ -145,12 +145,6 @@ export interface Batch {
 
 export const chainParams = koffi.struct("llama_sampler_chain_params", { no_perf: "bool" });
 
-/** `struct llama_model_tensor_buft_override`, in arrays that end with a null pattern. */
-export const tensorOverride = koffi.struct("llama_model_tensor_buft_override", {
-  pattern: "void *",
-  buft: "void *",
-});
-
 export const threadpoolParams = koffi.struct("ggml_threadpool_params", {
   cpumask: koffi.array("bool", 512, "Array"),
   n_threads: "int32",

@@ -1,0 +1,208 @@
+import { isJaugeError, JaugeError } from "../errors.js";
+import { availableHostBytes } from "../hardware/memory.js";
+import { checkPlan } from "../plan/check.js";
+import type { Plan } from "../plan/plan.js";
+import { Connection } from "./connection.js";
+import type { LibraryWish } from "./native/libraries.js";
+import type {
+  Answers,
+  Asks,
+  MemoryUse,
+  OpenedModel,
+  Piece,
+  Pooling,
+  RequestName,
+  Step,
+  StepResult,
+} from "./protocol.js";
+
+export interface EngineOptions {
+  libraries?: LibraryWish;
+  onProgress?: (fraction: number) => void;
+  /** Lines of the native libraries' own log. */
+  onLog?: (line: string) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * A loaded model in a host process. Every call is a message; none blocks this process. When the host dies, the
+ * calls under way fail with `host-crashed`, and `restart` brings a new host with the same plan: KV cache and
+ * samplers are empty then, and whoever ran sequences replays them (the executor does).
+ */
+export class Engine {
+  /** How often the host was started anew. */
+  restarts = 0;
+  private restarting: Promise<void> | undefined;
+  private isClosed = false;
+
+  private constructor(
+    readonly plan: Plan,
+    private readonly options: EngineOptions,
+    private connection: Connection,
+    private model: OpenedModel,
+  ) {}
+
+  /**
+   * Loads the model of a plan. Errors: those of the libraries (`library-…`, `backend-unavailable`), `plan-invalid`,
+   * `device-unknown`, `model-load-failed`, `adapter-load-failed`, `out-of-memory`, `context-failed`, `cancelled`,
+   * `host-crashed`.
+   */
+  static async open(plan: Plan, options: EngineOptions = {}): Promise<Engine> {
+    checkPlan(plan);
+    const connection = new Connection(options);
+    const model = await openModel(connection, plan, options);
+    return new Engine(plan, options, connection, model);
+  }
+
+  get info(): OpenedModel {
+    return this.model;
+  }
+
+  get processId(): number | undefined {
+    return this.connection.processId;
+  }
+
+  get logTail(): string {
+    return this.connection.logTail;
+  }
+
+  step(step: Step): Promise<StepResult> {
+    return this.ask("step", step);
+  }
+
+  tokenize(
+    text: string,
+    options: { addSpecial?: boolean; parseSpecial?: boolean } = {},
+  ): Promise<Int32Array> {
+    const { addSpecial = true, parseSpecial = true } = options;
+    return this.ask("tokenize", { text, addSpecial, parseSpecial });
+  }
+
+  async detokenize(
+    tokens: Int32Array,
+    options: { removeSpecial?: boolean; unparseSpecial?: boolean } = {},
+  ): Promise<string> {
+    const { removeSpecial = false, unparseSpecial = false } = options;
+    return Buffer.from(await this.ask("detokenize", { tokens, removeSpecial, unparseSpecial })).toString(
+      "utf8",
+    );
+  }
+
+  pieces(tokens: number[]): Promise<Piece[]> {
+    return this.ask("pieces", { tokens });
+  }
+
+  /** One vector per text. Errors: `text-too-long`, `embeddings-unsupported`. */
+  embed(texts: Int32Array[], pooling: Pooling = "model"): Promise<Float32Array[]> {
+    return this.ask("embed", { texts, pooling });
+  }
+
+  saveState(path: string, sequence: number, tokens: Int32Array): Promise<{ bytes: number }> {
+    return this.ask("saveState", { path, sequence, tokens });
+  }
+
+  loadState(path: string, sequence: number): Promise<{ tokens: Int32Array }> {
+    return this.ask("loadState", { path, sequence });
+  }
+
+  /** Bytes allocated now, per device. */
+  memory(): Promise<MemoryUse[]> {
+    return this.ask("memory", {});
+  }
+
+  /** Starts a new host with the same plan where the present one has died. Concurrent calls share one restart. */
+  restart(): Promise<void> {
+    this.restarting ??= this.startAgain().finally(() => {
+      this.restarting = undefined;
+    });
+    return this.restarting;
+  }
+
+  /** Ends the host; all its memory is free when this resolves. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.connection.close();
+  }
+
+  private async startAgain(): Promise<void> {
+    if (this.isClosed) throw new JaugeError("host-closed", {});
+    if (this.connection.isOpen) return;
+    await this.connection.closed;
+    this.restarts++;
+    const { signal: _, onProgress: __, ...options } = this.options;
+    const connection = new Connection(options);
+    this.connection = connection;
+    this.model = await openModel(connection, this.plan, options);
+    // Closed while the new host was loading: it must not outlive us.
+    if (this.isClosed) await connection.close();
+  }
+
+  private ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+    return this.connection.ask(name, asks);
+  }
+}
+
+/** Exact bytes per device that a plan would take, from a host that allocates nothing and ends at once. */
+export async function measure(plan: Plan, options: EngineOptions = {}): Promise<MemoryUse[]> {
+  checkPlan(plan);
+  const connection = new Connection(options);
+  try {
+    const opened = await connection.ask("open", { wish: options.libraries ?? {}, plan, dry: true });
+    return opened.memory;
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The devices that the libraries can compute on. */
+export async function listDevices(options: EngineOptions = {}) {
+  const connection = new Connection(options);
+  try {
+    return await connection.ask("devices", { wish: options.libraries ?? {} });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function openModel(connection: Connection, plan: Plan, options: EngineOptions): Promise<OpenedModel> {
+  const { signal } = options;
+  const cancel = () => connection.cancelLoad();
+  try {
+    if (signal?.aborted) throw new JaugeError("cancelled", {});
+    signal?.addEventListener("abort", cancel);
+    return await connection.ask("open", { wish: options.libraries ?? {}, plan, dry: false });
+  } catch (error) {
+    const log = connection.logTail;
+    await connection.close();
+    throw explainLoadFailure(error, log, plan);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+  }
+}
+
+/** Turns a native failure into the error that says what to do, from what the libraries logged. */
+function explainLoadFailure(error: unknown, log: string, plan: Plan): unknown {
+  const failed =
+    isJaugeError(error, "model-load-failed") ||
+    isJaugeError(error, "context-failed") ||
+    isJaugeError(error, "host-crashed");
+  if (!failed) return error;
+  const memory =
+    /failed to allocate (\S+) buffer of size (\d+)|unable to allocate (\S+) buffer|ErrorOutOf(?:Device|Host)Memory|out of memory|bad_alloc/i.exec(
+      log,
+    );
+  if (!memory) return error;
+  const size = /buffer of size (\d+)|allocating ([\d.]+) MiB/.exec(log);
+  const neededBytes = size ? (size[1] ? Number(size[1]) : Math.round(Number(size[2]) * 2 ** 20)) : undefined;
+  const device = (memory[1] ?? memory[3] ?? "host").replace(/^CPU.*/, "host");
+  const onHost = device === "host";
+  return new JaugeError(
+    "out-of-memory",
+    {
+      device,
+      ...(neededBytes === undefined ? {} : { neededBytes }),
+      ...(onHost ? { freeBytes: availableHostBytes() } : {}),
+    },
+    { cause: { error, plan } },
+  );
+}

@@ -1,0 +1,70 @@
+import { JaugeError } from "../../errors.js";
+import type { Pointer } from "../native/ffi.js";
+import { deviceKinds } from "../native/ggml.js";
+import { memoryBreakdown } from "../native/memory-breakdown.js";
+import type { Native } from "../native/open.js";
+import type { Device, MemoryUse } from "../protocol.js";
+
+/** Every device that the loaded libraries offer. */
+export function listDevices({ ggml }: Native): Device[] {
+  return allDevices({ ggml } as Native).map((device) => {
+    const free = new BigUint64Array(1);
+    const total = new BigUint64Array(1);
+    ggml.deviceMemory(device, free, total);
+    return {
+      name: ggml.deviceName(device),
+      description: ggml.deviceDescription(device),
+      kind: deviceKinds[ggml.deviceType(device)] ?? "accelerator",
+      freeBytes: Number(free[0]),
+      totalBytes: Number(total[0]),
+    };
+  });
+}
+
+/** The devices that layers can be offloaded to. */
+export function offloadDevices(native: Native): Pointer[] {
+  return allDevices(native).filter((device) => {
+    const kind = deviceKinds[native.ggml.deviceType(device)];
+    return kind === "gpu" || kind === "integrated-gpu";
+  });
+}
+
+/** The device of this name. Errors: `device-unknown`. */
+export function deviceNamed(native: Native, name: string): Pointer {
+  const devices = allDevices(native);
+  const found = devices.find((device) => native.ggml.deviceName(device).toLowerCase() === name.toLowerCase());
+  if (found === undefined) {
+    throw new JaugeError("device-unknown", {
+      device: name,
+      known: devices.map((device) => native.ggml.deviceName(device)),
+    });
+  }
+  return found;
+}
+
+/** What a context and its model allocated, per device; all host buffers together as `host`. */
+export function memoryUse(native: Native, context: Pointer): MemoryUse[] {
+  const uses = new Map<string, MemoryUse>();
+  for (const buffer of memoryBreakdown(native.library, context)) {
+    const device = bufferDevice(native, buffer.bufferType);
+    const use = uses.get(device) ?? { device, weightsBytes: 0, kvBytes: 0, computeBytes: 0 };
+    use.weightsBytes += buffer.weights;
+    use.kvBytes += buffer.kv;
+    use.computeBytes += buffer.compute;
+    uses.set(device, use);
+  }
+  return [...uses.values()];
+}
+
+function bufferDevice(native: Native, bufferType: Pointer): string {
+  const { ggml } = native;
+  // Pinned host memory belongs to a GPU's buffer type but lives in RAM.
+  if (ggml.bufferTypeIsHost(bufferType) || /_Host$/.test(ggml.bufferTypeName(bufferType))) return "host";
+  const device = ggml.bufferTypeDevice(bufferType);
+  if (device === null || deviceKinds[ggml.deviceType(device)] === "cpu") return "host";
+  return ggml.deviceName(device);
+}
+
+function allDevices({ ggml }: Native): Pointer[] {
+  return Array.from({ length: ggml.deviceCount() }, (_, index) => ggml.device(index));
+}

@@ -1,0 +1,88 @@
+// The engine host: the child process that owns all native memory. It answers requests one at a time, in order.
+import { isJaugeError } from "../../errors.js";
+import { findLibraries, type LibraryWish } from "../native/libraries.js";
+import { type Native, openNative } from "../native/open.js";
+import type { Answers, Asks, FromHost, RequestName, ToHost } from "../protocol.js";
+import { listDevices } from "./devices.js";
+import { Session } from "./session.js";
+
+let native: Native | undefined;
+let backend = "";
+let session: Session | undefined;
+let loadCancelled = false;
+
+type Handlers = { [Name in RequestName]: (asks: Asks<Name>) => Promise<Answers<Name>> | Answers<Name> };
+
+const handlers: Handlers = {
+  devices: ({ wish }) => listDevices(loadNative(wish)),
+  async open({ wish, plan, dry }) {
+    const libraries = loadNative(wish);
+    let lastSent = -1;
+    session = await Session.open(libraries, backend, plan, dry, (fraction) => {
+      // Native code reports each tensor: a hundred messages tell a person all there is to see.
+      if (fraction - lastSent >= 0.01 || fraction === 1) {
+        lastSent = fraction;
+        send({ progress: fraction });
+      }
+      return !loadCancelled;
+    });
+    return session.opened;
+  },
+  step: (asks) => open().steps.run(asks),
+  tokenize: ({ text, addSpecial, parseSpecial }) =>
+    open().vocabulary.tokenize(text, addSpecial, parseSpecial),
+  detokenize: ({ tokens, removeSpecial, unparseSpecial }) =>
+    open().vocabulary.detokenize(tokens, removeSpecial, unparseSpecial),
+  pieces: ({ tokens }) => tokens.map((token) => open().vocabulary.piece(token)),
+  embed: ({ texts, pooling }) => open().embedder.embed(texts, pooling),
+  saveState: async ({ path, sequence, tokens }) => ({
+    bytes: await open().saveState(path, sequence, tokens),
+  }),
+  loadState: async ({ path, sequence }) => ({ tokens: await open().loadState(path, sequence) }),
+  memory: () => open().memory(),
+};
+
+let queue: Promise<void> = Promise.resolve();
+process.on("message", (message: ToHost) => {
+  if (message.name === "cancelLoad") {
+    loadCancelled = true;
+    return;
+  }
+  queue = queue.then(() => answer(message));
+});
+
+// The parent is gone: nothing is left to serve. No orderly shutdown, the system takes the memory back at once.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+// Ctrl-C in a terminal reaches every process of its group; the parent decides what it means.
+process.on("SIGINT", () => {});
+
+async function answer(message: Exclude<ToHost, { name: "cancelLoad" }>): Promise<void> {
+  try {
+    const handler = handlers[message.name] as (asks: unknown) => unknown;
+    send({ id: message.id, answer: await handler(message.asks) });
+  } catch (error) {
+    if (isJaugeError(error)) send({ id: message.id, error: { code: error.code, facts: error.facts } });
+    else
+      send({
+        id: message.id,
+        error: { message: (error as Error).message, stack: (error as Error).stack ?? "" },
+      });
+  }
+}
+
+function send(message: FromHost): void {
+  process.send?.(message);
+}
+
+function loadNative(wish: LibraryWish): Native {
+  if (native) return native;
+  const libraries = findLibraries(wish);
+  native = openNative(libraries);
+  backend = libraries.backend;
+  return native;
+}
+
+function open(): Session {
+  if (!session) throw new Error("no model is open");
+  return session;
+}

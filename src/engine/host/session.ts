@@ -1,0 +1,194 @@
+import { JaugeError } from "../../errors.js";
+import type { Plan } from "../../plan/plan.js";
+import { inBackground, type Pointer } from "../native/ffi.js";
+import { createThreadpool } from "../native/ggml.js";
+import { withProgressCallback } from "../native/llama.js";
+import type { Native } from "../native/open.js";
+import type { MemoryUse, ModelFacts, OpenedModel } from "../protocol.js";
+import { listDevices, memoryUse } from "./devices.js";
+import { Embedder } from "./embedding.js";
+import { contextParams, modelParams } from "./parameters.js";
+import { SamplerFactory } from "./samplers.js";
+import { StepRunner } from "./step.js";
+import { Vocabulary } from "./vocabulary.js";
+
+/** A model, its context and all that works on them, in this process. */
+export class Session {
+  readonly steps: StepRunner;
+  readonly embedder: Embedder;
+
+  private constructor(
+    private readonly native: Native,
+    private readonly context: Pointer,
+    readonly vocabulary: Vocabulary,
+    readonly opened: OpenedModel,
+    embedder: Embedder,
+  ) {
+    const factory = new SamplerFactory(native.llama, vocabulary, opened.context.length);
+    this.steps = new StepRunner(native.llama, context, vocabulary, factory, opened.context.batch);
+    this.embedder = embedder;
+  }
+
+  /**
+   * Loads the model of a plan and makes its context. `onProgress` gets 0 to 1 and cancels the load by returning
+   * false. Errors: `model-load-failed`, `adapter-load-failed`, `context-failed`, `device-unknown`, `cancelled`.
+   */
+  static async open(
+    native: Native,
+    backend: string,
+    plan: Plan,
+    dry: boolean,
+    onProgress: (fraction: number) => boolean,
+  ): Promise<Session> {
+    const { llama } = native;
+    const started = performance.now();
+    const model = await loadModel(native, plan, dry, onProgress);
+    const adapters = dry ? [] : await loadAdapters(native, plan, model);
+    const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
+    if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
+    if (adapters.length > 0) setAdapters(native, context, adapters);
+    attachThreadpools(native, context, plan);
+
+    const vocabulary = new Vocabulary(llama, llama.llama_model_get_vocab(model));
+    const facts = modelFacts(native, model, context, vocabulary);
+    const opened: OpenedModel = {
+      backend,
+      libraryVersion: native.version,
+      systemInfo: llama.llama_print_system_info(),
+      description: description(native, model),
+      devices: listDevices(native),
+      memory: memoryUse(native, context),
+      model: facts,
+      context: {
+        length: llama.llama_n_ctx_seq(context),
+        sequences: llama.llama_n_seq_max(context),
+        batch: llama.llama_n_batch(context),
+        microBatch: llama.llama_n_ubatch(context),
+        outputs: contextParams(native, plan).n_outputs_max,
+      },
+      loadMs: performance.now() - started,
+    };
+    const embedder = new Embedder(native, model, plan, facts.embeddingSize);
+    return new Session(native, context, vocabulary, opened, embedder);
+  }
+
+  memory(): MemoryUse[] {
+    return memoryUse(this.native, this.context);
+  }
+
+  /** Writes a sequence's KV state and tokens to a file. Errors: `state-unusable`. */
+  async saveState(path: string, sequence: number, tokens: Int32Array): Promise<number> {
+    const { llama } = this.native;
+    const bytes = await inBackground(
+      llama.llama_state_seq_save_file,
+      this.context,
+      path,
+      sequence,
+      tokens,
+      tokens.length,
+    );
+    if (bytes === 0) throw new JaugeError("state-unusable", { path, reason: "it could not be written" });
+    return bytes;
+  }
+
+  /** Reads a sequence's KV state back; returns its tokens. Errors: `state-unusable`. */
+  async loadState(path: string, sequence: number): Promise<Int32Array> {
+    const { llama } = this.native;
+    const tokens = new Int32Array(this.opened.context.length);
+    const found = new BigUint64Array(1);
+    const bytes = await inBackground(
+      ...([
+        llama.llama_state_seq_load_file,
+        this.context,
+        path,
+        sequence,
+        tokens,
+        tokens.length,
+        found,
+      ] as const),
+    );
+    if (bytes === 0)
+      throw new JaugeError("state-unusable", {
+        path,
+        reason: "it is of another model or setting, or damaged",
+      });
+    return tokens.slice(0, Number(found[0]));
+  }
+}
+
+async function loadModel(
+  native: Native,
+  plan: Plan,
+  dry: boolean,
+  onProgress: (fraction: number) => boolean,
+): Promise<Pointer> {
+  let cancelled = false;
+  const report = (fraction: number) => {
+    cancelled ||= !onProgress(fraction);
+    return !cancelled;
+  };
+  return withProgressCallback(report, async (callback) => {
+    const params = { ...modelParams(native, plan, dry), progress_callback: callback };
+    const model = await inBackground(native.llama.llama_model_load_from_file, plan.modelPath, params);
+    if (cancelled) throw new JaugeError("cancelled", {});
+    if (model === null)
+      throw new JaugeError("model-load-failed", { path: plan.modelPath, reason: "", log: "" });
+    return model;
+  });
+}
+
+interface Adapter {
+  pointer: Pointer;
+  scale: number;
+}
+
+async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise<Adapter[]> {
+  const adapters: Adapter[] = [];
+  for (const { path, scale } of plan.adapters) {
+    const pointer = await inBackground(native.llama.llama_adapter_lora_init, model, path);
+    if (pointer === null) throw new JaugeError("adapter-load-failed", { path, log: "" });
+    adapters.push({ pointer, scale });
+  }
+  return adapters;
+}
+
+function setAdapters(native: Native, context: Pointer, adapters: Adapter[]): void {
+  const pointers = new BigUint64Array(adapters.map(({ pointer }) => pointer));
+  const scales = new Float32Array(adapters.map(({ scale }) => scale));
+  native.llama.llama_set_adapters_lora(context, pointers, adapters.length, scales);
+}
+
+function attachThreadpools(native: Native, context: Pointer, plan: Plan): void {
+  const decode = createThreadpool(native.ggml, plan.threads);
+  if (decode === undefined) return;
+  const batch =
+    plan.threadsBatch === plan.threads ? decode : createThreadpool(native.ggml, plan.threadsBatch);
+  native.llama.llama_attach_threadpool(context, decode, batch ?? decode);
+}
+
+function modelFacts({ llama }: Native, model: Pointer, context: Pointer, vocabulary: Vocabulary): ModelFacts {
+  const memory = llama.llama_get_memory(context);
+  const text = new Uint8Array(128);
+  const length = llama.llama_model_meta_val_str(model, "general.architecture", text, text.length);
+  return {
+    architecture: Buffer.from(text.subarray(0, Math.max(0, length))).toString(),
+    parameters: Number(llama.llama_model_n_params(model)),
+    bytes: Number(llama.llama_model_size(model)),
+    trainedContextLength: llama.llama_model_n_ctx_train(model),
+    hiddenSize: llama.llama_model_n_embd(model),
+    embeddingSize: llama.llama_model_n_embd_out(model),
+    layers: llama.llama_model_n_layer(model),
+    vocabularySize: vocabulary.size,
+    hasEncoder: llama.llama_model_has_encoder(model),
+    hasDecoder: llama.llama_model_has_decoder(model),
+    isRecurrent: llama.llama_model_is_recurrent(model) || llama.llama_model_is_hybrid(model),
+    canShift: memory !== null && llama.llama_memory_can_shift(memory),
+    tokens: vocabulary.facts(),
+  };
+}
+
+function description({ llama }: Native, model: Pointer): string {
+  const text = new Uint8Array(256);
+  const length = llama.llama_model_desc(model, text, text.length);
+  return Buffer.from(text.subarray(0, Math.min(Math.max(0, length), 255))).toString();
+}

@@ -1,0 +1,144 @@
+import { JaugeError } from "../../errors.js";
+import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
+import type { Llama } from "../native/llama.js";
+import type { MemoryOperation, Run, Step, StepResult, TokenLogprobs } from "../protocol.js";
+import { BatchBuffer } from "./batch.js";
+import { logprobsOf } from "./logits.js";
+import { greedySampler, type SamplerFactory, type TokenSampler } from "./samplers.js";
+import type { Vocabulary } from "./vocabulary.js";
+
+/** Carries out steps on one context: memory operations, one micro-batch, and the choice of the next tokens. */
+export class StepRunner {
+  private readonly batch: BatchBuffer;
+  private readonly samplers = new Map<number, TokenSampler>();
+  private readonly memory: Pointer;
+  private logitsView = new Float32Array(0);
+  private logitsAddress: Pointer = 0n;
+
+  constructor(
+    private readonly llama: Llama,
+    private readonly context: Pointer,
+    private readonly vocabulary: Vocabulary,
+    private readonly factory: SamplerFactory,
+    capacity: number,
+  ) {
+    this.batch = new BatchBuffer(capacity);
+    this.memory = llama.llama_get_memory(context) ?? 0n;
+  }
+
+  async run(step: Step): Promise<StepResult> {
+    this.changeSamplers(step);
+    for (const operation of step.memory) this.applyMemory(operation);
+    const result: StepResult = { status: "ok", chosen: [], pieces: [], decodeMs: 0 };
+    if (step.runs.length === 0) return result;
+
+    const rows = this.fillBatch(step.runs);
+    const started = performance.now();
+    // The background thread owns the context until the call returns; nothing else touches it meanwhile.
+    const status = await inBackground(this.llama.llama_decode, this.context, this.batch.native);
+    result.decodeMs = performance.now() - started;
+    if (status === 1) return { ...result, status: "full" };
+    if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
+
+    if (this.batch.outputRows > 0) this.readLogits();
+    step.runs.forEach((run, index) => {
+      result.chosen.push(this.choose(run, rows[index]!, result));
+    });
+    return result;
+  }
+
+  private changeSamplers(step: Step): void {
+    for (const id of step.freeSamplers) {
+      this.samplers.get(id)?.free();
+      this.samplers.delete(id);
+    }
+    for (const { id, settings, history } of step.createSamplers) {
+      this.samplers.set(id, this.factory.create(settings, history));
+    }
+  }
+
+  private applyMemory(operation: MemoryOperation): void {
+    const { llama, memory } = this;
+    switch (operation.kind) {
+      case "remove":
+        llama.llama_memory_seq_rm(memory, operation.sequence, operation.from, operation.to);
+        break;
+      case "copy":
+        llama.llama_memory_seq_cp(memory, operation.source, operation.target, operation.from, operation.to);
+        break;
+      case "shift":
+        llama.llama_memory_seq_add(memory, operation.sequence, operation.from, operation.to, operation.by);
+        break;
+      case "clear":
+        llama.llama_memory_clear(memory, false);
+        break;
+    }
+  }
+
+  /** Puts the runs into the batch; returns each one's first row of logits. */
+  private fillBatch(runs: Run[]): number[] {
+    this.batch.clear();
+    return runs.map((run) => this.batch.add(run.sequence, run.position, run.tokens, run.outputs));
+  }
+
+  /** Looks at the logits of this micro-batch: rows in the order of the batch. Waits for the devices. */
+  private readLogits(): void {
+    const address = this.llama.llama_get_logits(this.context);
+    if (address === null) throw new JaugeError("decode-failed", { status: 0, log: "no logits" });
+    const length = this.batch.outputRows * this.vocabulary.size;
+    if (address === this.logitsAddress && this.logitsView.length >= length) return;
+    this.logitsAddress = address;
+    this.logitsView = new Float32Array(viewAt(address, length * 4));
+  }
+
+  private row(index: number): Float32Array {
+    const { size } = this.vocabulary;
+    return this.logitsView.subarray(index * size, (index + 1) * size);
+  }
+
+  /** The tokens that a run's outputs lead to; see `Run.mode`. */
+  private choose(run: Run, firstRow: number, result: StepResult): Int32Array {
+    const { tokens, outputs, mode } = run;
+    const sampler = (run.sampler !== undefined && this.samplers.get(run.sampler)) || greedySampler;
+    const chosen = new Int32Array(outputs);
+    const firstOutput = tokens.length - outputs;
+    let count = 0;
+    for (; count < outputs; count++) {
+      const last = count === outputs - 1;
+      const following = last ? run.next : tokens[firstOutput + count + 1];
+      const logits = this.row(firstRow + count);
+      const choice = sampler.choose(logits);
+      const token = mode === "replay" && following !== undefined ? following : choice;
+      sampler.accept(token);
+      chosen[count] = token;
+      this.report(run, logits, token, result, result.chosen.length);
+      if (mode === "verify" && !last && token !== following) {
+        const kept = run.position + firstOutput + count + 1;
+        this.llama.llama_memory_seq_rm(this.memory, run.sequence, kept, -1);
+        count++;
+        break;
+      }
+    }
+    return chosen.subarray(0, count);
+  }
+
+  private report(run: Run, logits: Float32Array, token: number, result: StepResult, index: number): void {
+    this.vocabulary.introduce(token, result.pieces);
+    if (run.logprobs !== undefined) {
+      const entry = logprobsOf(logits, token, run.logprobs);
+      for (const { token: other } of entry.top) this.vocabulary.introduce(other, result.pieces);
+      result.logprobs ??= [];
+      listAt<TokenLogprobs>(result.logprobs, index).push(entry);
+    }
+    if (run.logits) {
+      result.logits ??= [];
+      listAt<Float32Array>(result.logits, index).push(logits.slice());
+    }
+  }
+}
+
+function listAt<Item>(lists: (Item[] | undefined)[], index: number): Item[] {
+  const list = lists[index] ?? [];
+  lists[index] = list;
+  return list;
+}
