@@ -1,4 +1,4 @@
-import type { ErrorText } from "../errors.js";
+import type { ErrorText } from "./error-text.js";
 
 const en = {
   "placeholder-cli-errors": (f: { value: string }): ErrorText => ({ what: f.value, fix: "" }),

@@ -1,4 +1,4 @@
-import type { ErrorText } from "../errors.js";
+import type { ErrorText } from "./error-text.js";
 import { formatBytes } from "../units.js";
 
 const en = {
