@@ -1,11 +1,113 @@
-import type { ErrorText } from "./error-text.js";
+import type { ErrorText } from "../errors.js";
 
 const en = {
-  "placeholder-cli-errors": (f: { value: string }): ErrorText => ({ what: f.value, fix: "" }),
+  "option-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({
+    what: `${f.option} "${f.value}": expected ${f.expected}`,
+    fix: `Give ${f.option} ${f.expected}.`,
+  }),
+  "option-unsupported": (f: { option: string; value: string; instead: string }): ErrorText => ({
+    what: `${f.option} ${f.value} is not supported`,
+    fix: `Use ${f.instead}.`,
+  }),
+  "options-conflict": (f: { option: string; other: string }): ErrorText => ({
+    what: `${f.option} and ${f.other} exclude each other`,
+    fix: "Give only one of them.",
+  }),
+  "option-needs": (f: { option: string; other: string }): ErrorText => ({
+    what: `${f.option} needs ${f.other}`,
+    fix: `Add ${f.other}, or leave ${f.option} out.`,
+  }),
+  "usage-wrong": (f: { problem: string; command: string }): ErrorText => ({
+    what: f.problem,
+    fix: `See ${f.command} --help.`,
+  }),
+  "command-unknown": (f: { command: string; known: string }): ErrorText => ({
+    what: `There is no command "${f.command}"`,
+    fix: `Commands: ${f.known}. To use it as a prompt: jauge run -p "${f.command}"`,
+  }),
+  "model-missing": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: there is no such model file`,
+    fix: 'Check the path. For a prompt to the embedded model: jauge run -p "…"',
+  }),
+  "prompt-missing": (_: Record<string, never>): ErrorText => ({
+    what: "There is no prompt, and no terminal to chat in",
+    fix: "Give a prompt as an argument, with -p or --file, or on standard input (--file - waits for it).",
+  }),
+  "text-missing": (_: Record<string, never>): ErrorText => ({
+    what: "There is no text",
+    fix: "Give it as an argument, with --file, or on standard input.",
+  }),
+  "input-too-large": (f: { source: string; limit: string }): ErrorText => ({
+    what: `${f.source}: is larger than ${f.limit}`,
+    fix: "Give a smaller text: no model reads that much at once.",
+  }),
+  "json-invalid": (f: { source: string; problem: string }): ErrorText => ({
+    what: `${f.source}: is no valid JSON (${f.problem})`,
+    fix: "Correct it; `jq . FILE` shows where it breaks.",
+  }),
+  "conversation-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
+    what: `${f.path}: ${f.field}: ${f.problem}`,
+    fix: "Load a file that /save wrote, or write one of the same shape.",
+  }),
+  "setting-unknown": (f: { setting: string; known: string }): ErrorText => ({
+    what: `There is no setting "${f.setting}"`,
+    fix: `Settings: ${f.known}.`,
+  }),
 };
 
 const fr: typeof en = {
-  "placeholder-cli-errors": (f) => ({ what: f.value, fix: "" }),
+  "option-invalid": (f) => ({
+    what: `${f.option} « ${f.value} » : attendu : ${f.expected}`,
+    fix: `Donnez à ${f.option} ${f.expected}.`,
+  }),
+  "option-unsupported": (f) => ({
+    what: `${f.option} ${f.value} n'est pas pris en charge`,
+    fix: `Utilisez ${f.instead}.`,
+  }),
+  "options-conflict": (f) => ({
+    what: `${f.option} et ${f.other} s'excluent`,
+    fix: "N'en donnez qu'une.",
+  }),
+  "option-needs": (f) => ({
+    what: `${f.option} demande ${f.other}`,
+    fix: `Ajoutez ${f.other}, ou retirez ${f.option}.`,
+  }),
+  "usage-wrong": (f) => ({
+    what: f.problem,
+    fix: `Voyez ${f.command} --help.`,
+  }),
+  "command-unknown": (f) => ({
+    what: `Aucune commande ne s'appelle « ${f.command} »`,
+    fix: `Commandes : ${f.known}. Pour en faire une invite : jauge run -p "${f.command}"`,
+  }),
+  "model-missing": (f) => ({
+    what: `${f.path} : ce fichier de modèle n'existe pas`,
+    fix: 'Vérifiez le chemin. Pour une invite au modèle embarqué : jauge run -p "…"',
+  }),
+  "prompt-missing": () => ({
+    what: "Il n'y a pas d'invite, ni de terminal où discuter",
+    fix: "Donnez une invite en argument, avec -p ou --file, ou sur l'entrée standard (--file - l'attend).",
+  }),
+  "text-missing": () => ({
+    what: "Il n'y a pas de texte",
+    fix: "Donnez-le en argument, avec --file, ou sur l'entrée standard.",
+  }),
+  "input-too-large": (f) => ({
+    what: `${f.source} : dépasse ${f.limit}`,
+    fix: "Donnez un texte plus court : aucun modèle n'en lit autant d'un coup.",
+  }),
+  "json-invalid": (f) => ({
+    what: `${f.source} : n'est pas du JSON valide (${f.problem})`,
+    fix: "Corrigez-le ; `jq . FICHIER` montre où il est rompu.",
+  }),
+  "conversation-invalid": (f) => ({
+    what: `${f.path} : ${f.field} : ${f.problem}`,
+    fix: "Chargez un fichier écrit par /save, ou écrivez-en un de même forme.",
+  }),
+  "setting-unknown": (f) => ({
+    what: `Aucun réglage ne s'appelle « ${f.setting} »`,
+    fix: `Réglages : ${f.known}.`,
+  }),
 };
 
 export const cliErrors = { en, fr };
