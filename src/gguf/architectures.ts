@@ -61,6 +61,11 @@ export const wholeHeadRope = names(`
   starcoder2 talkie xverse
 `);
 
+/** The architectures whose RoPE turns by the sections of `rope.dimension_sections`. Source: llama_model_rope_type. */
+export const sectionedRope = names(`
+  qwen2vl paddleocr qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp qwen3tts
+`);
+
 function names(list: string): ReadonlySet<string> {
   return new Set(list.trim().split(/\s+/));
 }

@@ -1,4 +1,4 @@
-import { sameHeadSizes, wholeHeadRope, withoutAttention } from "./architectures.js";
+import { sameHeadSizes, sectionedRope, wholeHeadRope, withoutAttention } from "./architectures.js";
 import { expectRange, invalid, problems } from "./invalid.js";
 import type { MetadataValue, ValueType } from "./metadata.js";
 import type { ModelFile } from "./model-file.js";
@@ -91,8 +91,8 @@ function validateRope(h: Hyperparameters, headSize: number | undefined): void {
     ["rope.dimension_count", turned ?? headSize],
     ["rope.dimension_count_swa", swaTurned],
   ] as const)
-    if (value !== undefined && wholeHeadRope.has(h.architecture) && value % 2 !== 0)
-      throw h.notMultiple(name, value, "2", 2);
+    if (value !== undefined && value % 2 !== 0) throw h.notMultiple(name, value, "2", 2);
+  validateRopeSections(h);
   if (wholeHeadRope.has(h.architecture)) {
     h.expectSame("rope.dimension_count", turned ?? headSize, "attention.key_length", headSize);
     h.expectSame("rope.dimension_count_swa", swaTurned ?? swaSize, "attention.key_length_swa", swaSize);
@@ -108,6 +108,17 @@ function validateRope(h: Hyperparameters, headSize: number | undefined): void {
     const problem = problems.notOneOf({ value: scaling, allowed: ropeScalings.join(", ") });
     throw invalid(h.model, h.key("rope.scaling.type"), problem);
   }
+}
+
+/** Four sections, of which the first three may not all be empty where RoPE turns by them. */
+function validateRopeSections(h: Hyperparameters): void {
+  const name = "rope.dimension_sections";
+  const sections = h.perLayer(name, 4);
+  for (const value of sections ?? []) expectRange(h.model, h.key(name), value, 0, largestHidden);
+  if (!sectionedRope.has(h.architecture)) return;
+  if (!sections) throw invalid(h.model, h.key(name), problems.missing());
+  if (sections.slice(0, 3).every((section) => section === 0))
+    throw invalid(h.model, h.key(name), problems.notFinitePositive({ value: 0 }));
 }
 
 /** The values of a model under its architecture's prefix. */
