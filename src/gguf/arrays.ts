@@ -22,20 +22,37 @@ export async function* byteStringChunks(array: MetadataArray, chunkItems = 1024)
   const window = await FileWindow.open(array.path);
   try {
     window.seek(array.fileOffset);
-    let chunk: Buffer[] = [];
-    let bytes = 0;
-    for (let index = 0; index < array.count; index++) {
-      const length = await window.count("string");
-      if (length > longestElementBytes) throw tooLong(array, index, length);
-      chunk.push(await window.take(length, "string"));
-      bytes += length;
-      if (chunk.length >= chunkItems || bytes >= 2 ** 20) {
-        yield chunk;
-        chunk = [];
-        bytes = 0;
+    for (let left = array.count; left > 0; ) {
+      const chunk: Buffer[] = [];
+      let bytes = 0;
+      while (left > 0 && chunk.length < chunkItems && bytes < 2 ** 20) {
+        const items = Math.min(left, 64, chunkItems - chunk.length);
+        await window.eachString(items, "string", longestElementBytes, (text) => {
+          chunk.push(Buffer.from(text));
+          bytes += text.length;
+        });
+        left -= items;
       }
+      yield chunk;
     }
-    if (chunk.length > 0) yield chunk;
+  } finally {
+    await window.close();
+  }
+}
+
+/**
+ * Shows every string of an array to `visit` as bytes, which are only valid until it returns. The fastest way to look
+ * at a vocabulary once.
+ */
+export async function eachByteString(
+  array: MetadataArray,
+  visit: (bytes: Buffer, index: number) => void,
+): Promise<void> {
+  if (array.elementType !== "string") throw wrongElement(array, "string");
+  const window = await FileWindow.open(array.path);
+  try {
+    window.seek(array.fileOffset);
+    await window.eachString(array.count, "string", longestElementBytes, visit);
   } finally {
     await window.close();
   }
@@ -97,9 +114,4 @@ const decode: Record<
 function wrongElement(array: MetadataArray, expected: string): JaugeError<"gguf-malformed"> {
   const problem = problems.wrongType({ found: array.elementType, expected });
   return new JaugeError("gguf-malformed", { path: array.path, field: "array", problem });
-}
-
-function tooLong(array: MetadataArray, index: number, bytes: number): JaugeError<"gguf-malformed"> {
-  const problem = problems.tooLong({ bytes, limit: longestElementBytes });
-  return new JaugeError("gguf-malformed", { path: array.path, field: `array[${index}]`, problem });
 }

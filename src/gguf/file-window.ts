@@ -126,6 +126,11 @@ export class FileWindow {
   /** A 64-bit length or count; `gguf-malformed` where no file could be that long. */
   async count(field: string): Promise<number> {
     if (this.buffered < 8) await this.fill(8, field);
+    return this.bufferedCount(field);
+  }
+
+  /** As `count`, where the window is known to hold it. */
+  private bufferedCount(field: string): number {
     const low = this.window.readUInt32LE(this.cursor);
     const high = this.window.readUInt32LE(this.cursor + 4);
     this.cursor += 8;
@@ -138,6 +143,45 @@ export class FileWindow {
       });
     }
     return high * 2 ** 32 + low;
+  }
+
+  /**
+   * Walks over `count` strings without decoding them. `visit` sees each one's bytes, which are only valid until it
+   * returns; a string longer than `longest` is refused before it is read. Waits only when the window must move.
+   */
+  async eachString(
+    count: number,
+    field: string,
+    longest: number,
+    visit: (bytes: Buffer, index: number) => void,
+  ): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const length = this.buffered >= 8 ? this.bufferedCount(field) : await this.count(field);
+      if (length > longest) {
+        const problem = problems.tooLong({ bytes: length, limit: longest });
+        throw new JaugeError("gguf-malformed", { path: this.path, field: `${field}[${index}]`, problem });
+      }
+      if (length > windowBytes) {
+        visit(await this.take(length, field), index);
+        continue;
+      }
+      if (this.buffered < length) await this.fill(length, field);
+      visit(this.window.subarray(this.cursor, this.cursor + length), index);
+      this.cursor += length;
+    }
+  }
+
+  /** Walks over `count` strings, each length checked. */
+  async skipStrings(count: number, field: string): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const length = this.buffered >= 8 ? this.bufferedCount(field) : await this.count(field);
+      if (length <= this.buffered) {
+        this.cursor += length;
+      } else {
+        this.require(length, field);
+        this.seek(this.offset + length);
+      }
+    }
   }
 
   /** The error of a file that ends `missing` bytes before the end of `field`. */

@@ -121,11 +121,7 @@ export class MetadataReader {
   private async skipStrings(key: string, count: number): Promise<number> {
     this.window.require(count * 8, key);
     const start = this.window.offset;
-    for (let index = 0; index < count; index++) {
-      const length = await this.window.count(key);
-      this.window.require(length, key);
-      this.window.seek(this.window.offset + length);
-    }
+    await this.window.skipStrings(count, key);
     return this.window.offset - start;
   }
 

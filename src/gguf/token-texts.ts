@@ -1,4 +1,4 @@
-import { byteStringChunks } from "./arrays.js";
+import { eachByteString } from "./arrays.js";
 import type { MetadataArray } from "./metadata.js";
 
 /** What a pass over a vocabulary tells. */
@@ -22,17 +22,13 @@ export async function readTokenTexts(tokens: MetadataArray, longestBytes: number
   const texts: TokenTexts = { hasByte: new Uint8Array(256) };
   const seen = new HashTable(tokens.count);
   const suspects: [number, number][] = [];
-  let token = 0;
-  for await (const chunk of byteStringChunks(tokens)) {
-    for (const bytes of chunk) {
-      if (bytes.length > longestBytes) texts.tooLong ??= { token, bytes: bytes.length };
-      const text = asSeen(bytes, token);
-      markByte(text, texts.hasByte);
-      const before = seen.add(text, token);
-      if (before !== undefined && suspects.length < mostSuspects) suspects.push([before, token]);
-      token++;
-    }
-  }
+  await eachByteString(tokens, (bytes, token) => {
+    if (bytes.length > longestBytes) texts.tooLong ??= { token, bytes: bytes.length };
+    const text = asSeen(bytes, token);
+    markByte(text, texts.hasByte);
+    const before = seen.add(text, token);
+    if (before !== undefined && suspects.length < mostSuspects) suspects.push([before, token]);
+  });
   texts.repeated = suspects.length > 0 ? await confirm(tokens, suspects) : undefined;
   return texts;
 }
@@ -56,13 +52,9 @@ async function confirm(
   suspects: [number, number][],
 ): Promise<[first: number, second: number] | undefined> {
   const wanted = new Map<number, Buffer>(suspects.flat().map((token) => [token, Buffer.alloc(0)]));
-  let token = 0;
-  for await (const chunk of byteStringChunks(tokens)) {
-    for (const bytes of chunk) {
-      if (wanted.has(token)) wanted.set(token, asSeen(bytes, token));
-      token++;
-    }
-  }
+  await eachByteString(tokens, (bytes, token) => {
+    if (wanted.has(token)) wanted.set(token, Buffer.from(asSeen(bytes, token)));
+  });
   return suspects.find(([first, second]) => wanted.get(first)!.equals(wanted.get(second)!));
 }
 
