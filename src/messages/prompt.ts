@@ -1,5 +1,29 @@
 import type { ErrorText } from "./error-text.js";
 
+/** Why a keyword of a JSON schema is refused. */
+type SchemaProblem = keyof (typeof schemaProblems)["en"];
+
+const schemaProblems = {
+  en: {
+    unsupported: "is not supported",
+    malformed: "has a value that it cannot have",
+    combination: "is not supported together with the keywords beside it",
+    never: "allows no value",
+    recursion: "refers to nothing but itself",
+    unresolved: "points outside of the schema or to nothing in it",
+    large: "is too large or too deep when spelt out",
+  },
+  fr: {
+    unsupported: "n'est pas pris en charge",
+    malformed: "a une valeur qu'il ne peut pas avoir",
+    combination: "n'est pas pris en charge avec les mots-clés qui l'accompagnent",
+    never: "ne permet aucune valeur",
+    recursion: "ne renvoie qu'à lui-même",
+    unresolved: "renvoie hors du schéma ou à rien de ce qu'il contient",
+    large: "est trop grand ou trop profond une fois développé",
+  },
+};
+
 const en = {
   "template-unknown": (f: { template: string; names: string }): ErrorText => ({
     what: `There is no prompt format named "${f.template}"`,
@@ -17,8 +41,8 @@ const en = {
     what: `The system prompt and the last message take ${f.tokens} tokens; the context holds ${f.contextLength}, of which ${f.reserve} are kept for the answer`,
     fix: "Shorten the message, ask for a shorter answer, or raise the context length with --context.",
   }),
-  "json-schema-unsupported": (f: { path: string; keyword: string; problem: string }): ErrorText => ({
-    what: `JSON schema, ${f.path}: "${f.keyword}" ${f.problem}`,
+  "json-schema-unsupported": (f: { path: string; keyword: string; problem: SchemaProblem }): ErrorText => ({
+    what: `JSON schema, ${f.path}: "${f.keyword}" ${schemaProblems.en[f.problem]}`,
     fix: "Take it out of the schema or say the same with other keywords, and check the answer for it afterwards.",
   }),
 };
@@ -41,7 +65,7 @@ const fr: typeof en = {
     fix: "Raccourcissez le message, demandez une réponse plus courte, ou augmentez la longueur du contexte avec --context.",
   }),
   "json-schema-unsupported": (f) => ({
-    what: `Schéma JSON, ${f.path} : « ${f.keyword} » ${f.problem}`,
+    what: `Schéma JSON, ${f.path} : « ${f.keyword} » ${schemaProblems.fr[f.problem]}`,
     fix: "Retirez-le du schéma ou dites la même chose avec d'autres mots-clés, et vérifiez-le ensuite sur la réponse.",
   }),
 };
