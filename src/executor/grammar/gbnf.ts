@@ -22,6 +22,7 @@ export class Grammar {
 
   /** The name of a rule with this body; rules with one body are one rule. */
   rule(hint: string, body: string): string {
+    if (this.rules.has(body)) return body;
     const known = this.names.get(body);
     if (known !== undefined) return known;
     const name = this.reserve(hint);
@@ -91,7 +92,10 @@ export function characterClass(ranges: readonly CodePoints[], negated = false): 
 
 function escaped(codePoint: number, special: RegExp): string {
   const character = String.fromCodePoint(codePoint);
-  if (codePoint >= 0x20 && codePoint < 0x7f && !special.test(character)) return character;
+  if (codePoint >= 0x20 && codePoint < 0x7f) {
+    if (!special.test(character)) return character;
+    if (character !== "^") return `\\${character}`; // of these, the one without an escape of its own
+  }
   const hex = codePoint.toString(16).toUpperCase();
   if (codePoint < 0x100) return `\\x${hex.padStart(2, "0")}`;
   return codePoint < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;

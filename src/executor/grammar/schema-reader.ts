@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { mergeSchemas } from "./merge.js";
 import { knownTypes, type Schema, type SchemaObject } from "./schema.js";
 import { unsupported } from "./schema-error.js";
@@ -6,6 +5,7 @@ import { unsupported } from "./schema-error.js";
 /** Reads schemas of one document: checks their keywords, follows their references, and spells out their branches. */
 export class SchemaReader {
   private readonly checked = new Map<unknown, SchemaObject>();
+  private merges = 0;
 
   constructor(private readonly root: unknown) {}
 
@@ -24,16 +24,17 @@ export class SchemaReader {
         (keyword === "uniqueItems" && value === false)
       )
         continue;
-      const checker = Object.hasOwn(keywords, keyword) ? keywords[keyword as keyof SchemaObject] : undefined;
-      if (!checker && !(keyword === "additionalItems" && Array.isArray((raw as SchemaObject).items))) {
+      if (
+        !Object.hasOwn(keywords, keyword) &&
+        !(keyword === "additionalItems" && Array.isArray((raw as SchemaObject).items))
+      ) {
         throw unsupported(path, keyword, "unsupported");
       }
       own[keyword] = value;
     }
     asCurrentDraft(own);
     for (const [keyword, value] of Object.entries(own)) {
-      if (!keywords[keyword as keyof SchemaObject].safeParse(value).success)
-        throw unsupported(path, keyword, "malformed");
+      if (!keywords[keyword as keyof SchemaObject](value)) throw unsupported(path, keyword, "malformed");
     }
     const types = [(own as SchemaObject).type ?? []].flat();
     if (types.some((type) => !knownTypes.includes(type))) throw unsupported(path, "type", "malformed");
@@ -96,6 +97,8 @@ export class SchemaReader {
     const [a, b] = [this.check(first, path), this.check(second, path)];
     if (Object.keys(a).length === 0) return second;
     if (Object.keys(b).length === 0) return first;
+    // Alternatives multiply.
+    if (++this.merges > mostMerges) throw unsupported(path, "allOf", "large");
     if (depth > 32) throw unsupported(path, "allOf", "recursion");
     const deeper = (one: Schema, other: Schema) => this.merge(one, other, path, depth + 1);
 
@@ -124,21 +127,31 @@ export class SchemaReader {
   }
 
   private resolve(reference: string, path: string): Schema {
-    if (!/^#(\/|$)/.test(reference)) throw unsupported(path, `$ref: ${reference}`, "unresolved");
-    let target: unknown = this.root;
-    for (const part of reference.split("/").slice(1)) {
-      const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
-      target =
-        typeof target === "object" && target !== null && Object.hasOwn(target, key)
-          ? (target as Record<string, unknown>)[key]
-          : undefined;
+    const keys = pointerKeys(reference);
+    let target: unknown = keys && this.root;
+    for (const key of keys ?? []) {
+      const holder = target;
+      const found = typeof holder === "object" && holder !== null && Object.hasOwn(holder, key);
+      target = found ? (holder as Record<string, unknown>)[key] : undefined;
     }
     if (target === undefined) throw unsupported(path, `$ref: ${reference}`, "unresolved");
     return target as Schema;
   }
 }
 
+const mostMerges = 20_000;
 const combining = ["$ref", "allOf", "anyOf", "oneOf"];
+
+/** The keys of a JSON pointer into this document, as a fragment (RFC 6901, section 6). */
+function pointerKeys(reference: string): string[] | undefined {
+  if (!/^#(\/|$)/.test(reference)) return undefined;
+  try {
+    const keys = decodeURIComponent(reference).split("/").slice(1);
+    return keys.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+  } catch {
+    return undefined;
+  }
+}
 
 /** Drafts 4 to 2019-09 wrote tuples as arrays of `items`, and draft 4 exclusive bounds as booleans. */
 function asCurrentDraft(own: Record<string, unknown>): void {
@@ -159,34 +172,43 @@ function asCurrentDraft(own: Record<string, unknown>): void {
   }
 }
 
-const schema = z.union([z.boolean(), z.record(z.string(), z.unknown())]) as unknown as z.ZodType<Schema>;
-const count = z.number().int().nonnegative();
-const keywords: Record<keyof SchemaObject, z.ZodType> = {
-  type: z.union([z.string(), z.array(z.string()).min(1)]),
-  enum: z.array(z.unknown()).min(1),
-  const: z.unknown(),
-  nullable: z.boolean(),
-  minimum: z.number(),
-  maximum: z.number(),
-  exclusiveMinimum: z.number(),
-  exclusiveMaximum: z.number(),
-  minLength: count,
-  maxLength: count,
-  pattern: z.string(),
-  format: z.string(),
-  properties: z.record(z.string(), schema),
-  required: z.array(z.string()),
-  additionalProperties: schema,
-  minProperties: count,
-  maxProperties: count,
-  items: schema,
-  prefixItems: z.array(schema),
-  minItems: count,
-  maxItems: count,
-  anyOf: z.array(schema).min(1),
-  oneOf: z.array(schema).min(1),
-  allOf: z.array(schema).min(1),
-  $ref: z.string(),
+type Check = (value: unknown) => boolean;
+const isSchema: Check = (value) => typeof value === "boolean" || isRecord(value);
+const isText: Check = (value) => typeof value === "string";
+const isNumber: Check = (value) => typeof value === "number";
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isRecord: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const listOf =
+  (check: Check, least = 0): Check =>
+  (value) =>
+    Array.isArray(value) && value.length >= least && value.every(check);
+
+const keywords: Record<keyof SchemaObject, Check> = {
+  type: (value) => isText(value) || listOf(isText, 1)(value),
+  enum: listOf(() => true, 1),
+  const: () => true,
+  nullable: (value) => typeof value === "boolean",
+  minimum: isNumber,
+  maximum: isNumber,
+  exclusiveMinimum: isNumber,
+  exclusiveMaximum: isNumber,
+  minLength: isCount,
+  maxLength: isCount,
+  pattern: isText,
+  format: isText,
+  properties: (value) => isRecord(value) && Object.values(value as object).every(isSchema),
+  required: listOf(isText),
+  additionalProperties: isSchema,
+  minProperties: isCount,
+  maxProperties: isCount,
+  items: isSchema,
+  prefixItems: listOf(isSchema),
+  minItems: isCount,
+  maxItems: isCount,
+  anyOf: listOf(isSchema, 1),
+  oneOf: listOf(isSchema, 1),
+  allOf: listOf(isSchema, 1),
+  $ref: isText,
 };
 /** Keywords that constrain nothing, or nothing by themselves. */
 const annotations = new Set(

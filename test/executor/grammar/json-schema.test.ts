@@ -285,6 +285,8 @@ describe("a schema that cannot be held is refused:", () => {
     [{ $ref: "https://example.org/schema" }, "#", "$ref: https://example.org/schema"],
     [{ $ref: "#/$defs/none" }, "#", "$ref: #/$defs/none"],
     [{ $ref: "#/__proto__" }, "#", "$ref: #/__proto__"],
+    [{ $ref: "#/%" }, "#", "$ref: #/%"],
+    [{ $ref: "#/%ff" }, "#", "$ref: #/%ff"],
     [{ $ref: "#" }, "#", "$ref"],
     [{ anyOf: [{ type: "null" }, { $ref: "#" }] }, "#", "$ref"],
     [{ allOf: [{ $ref: "#" }, { type: "object" }] }, "#", "allOf"],
@@ -324,6 +326,15 @@ describe("a schema that cannot be held is refused:", () => {
     );
     expect(() => jsonSchemaToGrammar(schema)).toThrow(
       expect.objectContaining({ facts: expect.objectContaining({ path: expect.stringContaining(path) }) }),
+    );
+  });
+
+  it("alternatives that multiply", () => {
+    const option = (index: number) => ({ properties: { [`p${index}`]: { type: "null" } } });
+    const anyOf = Array.from({ length: 10 }, (_, index) => option(index));
+    const schema = { allOf: Array.from({ length: 10 }, () => ({ anyOf })) };
+    expect(() => jsonSchemaToGrammar(schema)).toThrow(
+      expect.objectContaining({ code: "json-schema-unsupported" }),
     );
   });
 
