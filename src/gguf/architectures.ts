@@ -66,6 +66,11 @@ export const sectionedRope = names(`
   qwen2vl paddleocr qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp qwen3tts
 `);
 
+/** The architectures that assert to have experts. Source: GGML_ASSERT in src/models/*.cpp. */
+export const expertsOnly = names(`
+  bailingmoe2 glm4moe grovemoe lfm2moe llada-moe smallthinker
+`);
+
 function names(list: string): ReadonlySet<string> {
   return new Set(list.trim().split(/\s+/));
 }

@@ -7,8 +7,11 @@ export interface TokenTexts {
   repeated?: [first: number, second: number];
   /** The first token longer than the limit. */
   tooLong?: { token: number; bytes: number };
-  /** The bytes that have a token, as `<0x0A>` or as themselves. */
+  /** The bytes that have a token, as `<0x0A>` or as themselves: 256 flags. */
   hasByte: Uint8Array;
+  /** The bytes that some token starts with, and those that are a token by themselves, RWKV's escapes undone. */
+  startsToken: Uint8Array;
+  isToken: Uint8Array;
 }
 
 /** Pairs of equal hash kept for a second look; only a crafted file has more than a few. */
@@ -19,13 +22,15 @@ const mostSuspects = 256;
  * Texts end at a NUL, and empty ones get a name, as llama.cpp sees them.
  */
 export async function readTokenTexts(tokens: MetadataArray, longestBytes: number): Promise<TokenTexts> {
-  const texts: TokenTexts = { hasByte: new Uint8Array(256) };
+  const flags = () => new Uint8Array(256);
+  const texts: TokenTexts = { hasByte: flags(), startsToken: flags(), isToken: flags() };
   const seen = new HashTable(tokens.count);
   const suspects: [number, number][] = [];
   await eachByteString(tokens, (bytes, token) => {
     if (bytes.length > longestBytes) texts.tooLong ??= { token, bytes: bytes.length };
     const text = asSeen(bytes, token);
     markByte(text, texts.hasByte);
+    markFirst(text, texts);
     const before = seen.add(text, token);
     if (before !== undefined && suspects.length < mostSuspects) suspects.push([before, token]);
   });
@@ -44,6 +49,24 @@ function markByte(text: Buffer, hasByte: Uint8Array): void {
   if (text.length !== 6) return;
   const match = /^<0x([0-9A-F]{2})>$/.exec(text.toString("latin1"));
   if (match) hasByte[Number.parseInt(match[1]!, 16)] = 1;
+}
+
+/** The first byte of a text in which `\\n` and `\\x0a` are escapes, and whether it is all of the text. */
+function markFirst(text: Buffer, { startsToken, isToken }: TokenTexts): void {
+  const backslash = 0x5c;
+  let first = text[0]!;
+  let length = 1;
+  if (first === backslash && text.length > 1) {
+    const escaped = String.fromCharCode(text[1]!);
+    const isHex = escaped === "x";
+    length = isHex ? 4 : 2;
+    // digits as llama.cpp reads them, whatever they are
+    const digit = (byte = 0) => (byte >= 0x61 ? byte - 0x61 + 10 : byte - 0x30);
+    if (isHex) first = ((digit(text[2]) << 4) + digit(text[3])) & 0xff;
+    else first = { t: 9, n: 10, r: 13 }[escaped] ?? text[1]!;
+  }
+  startsToken[first] = 1;
+  if (text.length === length) isToken[first] = 1;
 }
 
 /** Reads the suspects' texts again: equal hashes are no proof. */

@@ -1,4 +1,10 @@
-import { sameHeadSizes, sectionedRope, wholeHeadRope, withoutAttention } from "./architectures.js";
+import {
+  expertsOnly,
+  sameHeadSizes,
+  sectionedRope,
+  wholeHeadRope,
+  withoutAttention,
+} from "./architectures.js";
 import { expectRange, invalid, problems } from "./invalid.js";
 import type { MetadataValue, ValueType } from "./metadata.js";
 import type { ModelFile } from "./model-file.js";
@@ -32,7 +38,11 @@ export function validateHyperparameters(model: ModelFile, architecture: string):
 }
 
 function validateExperts(h: Hyperparameters, layers: number): void {
+  const least = expertsOnly.has(h.architecture) ? 1 : 0;
   const experts = h.optional("expert_count", 0, mostExperts) ?? 0;
+  expectRange(h.model, h.key("expert_count"), experts, least, mostExperts);
+  if (h.architecture === "grovemoe") h.required("experts_per_group", 1, mostExperts);
+  if (h.architecture === "ernie4_5-moe") h.required("interleave_moe_layer_step", 1, mostLayers);
   const used = Math.max(0, ...(h.perLayer("expert_used_count", layers) ?? []));
   expectRange(h.model, h.key("expert_used_count"), used, experts > 0 ? 1 : 0, experts);
   const groups = h.optional("expert_group_count", 0, Math.max(0, experts - 1)) ?? 0;

@@ -30,6 +30,7 @@ const tokenizers: Record<string, Defaults> = {
   t5: { eos: 1, addEos: true },
   rwkv: {},
   plamo2: {},
+  test: {},
 };
 /** Pre-tokenizers of `gpt2` that add a start token by themselves, and those that have none. */
 const preAddsBos =
@@ -96,13 +97,19 @@ async function validateTexts(model: ModelFile, tokenizer: string, tokens: Metada
     const [first, second] = texts.repeated;
     throw invalid(model, field, problems.tokenRepeated({ first, second }));
   }
+  // RWKV's tokenizer starts over, for ever, where a text begins like a token but holds none
+  if (tokenizer === "rwkv") {
+    const stuck = texts.startsToken.findIndex((starts, byte) => starts === 1 && texts.isToken[byte] === 0);
+    if (stuck >= 0) throw invalid(model, field, problems.noByteTokens({ byte: hexadecimal(stuck) }));
+  }
   // these tokenizers write what no token covers byte by byte
   if (tokenizer !== "llama" && tokenizer !== "plamo2") return;
   const missing = texts.hasByte.indexOf(0);
-  if (missing >= 0) {
-    const byte = `0x${missing.toString(16).padStart(2, "0")}`;
-    throw invalid(model, field, problems.noByteTokens({ byte }));
-  }
+  if (missing >= 0) throw invalid(model, field, problems.noByteTokens({ byte: hexadecimal(missing) }));
+}
+
+function hexadecimal(byte: number): string {
+  return `0x${byte.toString(16).padStart(2, "0")}`;
 }
 
 async function validateScores(model: ModelFile, tokens: number): Promise<void> {
