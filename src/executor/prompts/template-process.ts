@@ -25,7 +25,7 @@ const idleMs = 10_000;
 /**
  * Renders a Jinja template in a small process of its own. Templates come with model files, so they are hostile: a loop
  * without end or without measure ends with that process. (A worker thread does not do: V8 ends the whole process when a
- * thread grows one array beyond its heap.) The process starts with the first template, in about 50 ms, serves those that
+ * thread grows one array beyond its heap.) The process starts with the first template, in about 0.1 s, serves those that
  * follow, ends when it has been idle for a while, and does not keep this one alive.
  */
 export function renderTemplate(request: TemplateRequest): Promise<TemplateOutcome> {
