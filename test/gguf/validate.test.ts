@@ -98,7 +98,9 @@ describe("validateModel", () => {
     ["llama.pooling_type", uint("llama.pooling_type", 9)],
     [
       "blk.2.ffn_norm.weight",
-      (raw) => void (raw.tensors.find((t) => `${t.name}` === "blk.2.ffn_norm.weight")!.type = 26),
+      (raw) => {
+        raw.tensors.find(({ name }) => `${name}` === "blk.2.ffn_norm.weight")!.type = 26;
+      },
     ],
     ["tokenizer.ggml.model", text("tokenizer.ggml.model", "none")],
     ["tokenizer.ggml.model", text("tokenizer.ggml.model", "constructor")],
