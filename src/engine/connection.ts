@@ -90,6 +90,11 @@ export class Connection {
     return this.closed;
   }
 
+  /** Ends the host's process as if it had died: what is pending fails with `host-crashed`. */
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+
   private receive(message: FromHost): void {
     if ("progress" in message) {
       this.onProgress?.(message.progress);

@@ -15,6 +15,7 @@ import type {
   Step,
   StepResult,
 } from "./protocol.js";
+import type { SamplingSettings } from "./sampling.js";
 
 export interface EngineOptions {
   libraries?: LibraryWish;
@@ -70,12 +71,17 @@ export class Engine {
     return this.ask("step", step);
   }
 
+  /** Makes a sampler for runs to name. It has seen `history`. Errors: `grammar-invalid`. */
+  async createSampler(id: number, settings: SamplingSettings, history: Int32Array): Promise<void> {
+    await this.ask("createSampler", { id, settings, history });
+  }
+
   tokenize(
     text: string,
     options: { addSpecial?: boolean; parseSpecial?: boolean } = {},
   ): Promise<Int32Array> {
     const { addSpecial = true, parseSpecial = true } = options;
-    return this.ask("tokenize", { text, addSpecial, parseSpecial });
+    return this.askSurely("tokenize", { text, addSpecial, parseSpecial });
   }
 
   async detokenize(
@@ -83,18 +89,23 @@ export class Engine {
     options: { removeSpecial?: boolean; unparseSpecial?: boolean } = {},
   ): Promise<string> {
     const { removeSpecial = false, unparseSpecial = false } = options;
-    return Buffer.from(await this.ask("detokenize", { tokens, removeSpecial, unparseSpecial })).toString(
-      "utf8",
-    );
+    return Buffer.from(
+      await this.askSurely("detokenize", { tokens, removeSpecial, unparseSpecial }),
+    ).toString("utf8");
+  }
+
+  /** The texts of all control tokens: what a prompt must not smuggle in. */
+  controlTokens(): Promise<string[]> {
+    return this.askSurely("controlTokens", {});
   }
 
   pieces(tokens: number[]): Promise<Piece[]> {
-    return this.ask("pieces", { tokens });
+    return this.askSurely("pieces", { tokens });
   }
 
   /** One vector per text. Errors: `text-too-long`, `embeddings-unsupported`. */
   embed(texts: Int32Array[], pooling: Pooling = "model"): Promise<Float32Array[]> {
-    return this.ask("embed", { texts, pooling });
+    return this.askSurely("embed", { texts, pooling });
   }
 
   saveState(path: string, sequence: number, tokens: Int32Array): Promise<{ bytes: number }> {
@@ -107,12 +118,15 @@ export class Engine {
 
   /** Bytes allocated now, per device. */
   memory(): Promise<MemoryUse[]> {
-    return this.ask("memory", {});
+    return this.askSurely("memory", {});
   }
 
-  /** Starts a new host with the same plan where the present one has died. Concurrent calls share one restart. */
-  restart(): Promise<void> {
-    this.restarting ??= this.startAgain().finally(() => {
+  /**
+   * Starts a new host with the same plan where the present one has died, or where `force` says that it must end.
+   * Concurrent calls share one restart.
+   */
+  restart({ force = false } = {}): Promise<void> {
+    this.restarting ??= this.startAgain(force).finally(() => {
       this.restarting = undefined;
     });
     return this.restarting;
@@ -124,9 +138,10 @@ export class Engine {
     await this.connection.close();
   }
 
-  private async startAgain(): Promise<void> {
+  private async startAgain(force: boolean): Promise<void> {
     if (this.isClosed) throw new JaugeError("host-closed", {});
-    if (this.connection.isOpen) return;
+    if (this.connection.isOpen && !force) return;
+    if (this.connection.isOpen) this.connection.kill();
     await this.connection.closed;
     this.restarts++;
     const { signal: _, onProgress: __, ...options } = this.options;
@@ -139,6 +154,17 @@ export class Engine {
 
   private ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
     return this.connection.ask(name, asks);
+  }
+
+  /** Asks what does not depend on KV cache or samplers: where the host dies meanwhile, a new one answers. */
+  private async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+    try {
+      return await this.ask(name, asks);
+    } catch (error) {
+      if (!isJaugeError(error, "host-crashed")) throw error;
+      await this.restart();
+      return this.ask(name, asks);
+    }
   }
 }
 

@@ -9,11 +9,15 @@ export interface Requests {
   /** Loads a model and creates its context; `dry` allocates nothing and only measures. */
   open: { asks: { wish: LibraryWish; plan: Plan; dry: boolean }; answers: OpenedModel };
   step: { asks: Step; answers: StepResult };
+  /** Makes a sampler that has seen `history`, under an id the caller chose. */
+  createSampler: { asks: { id: number; settings: SamplingSettings; history: Int32Array }; answers: null };
   tokenize: { asks: { text: string; addSpecial: boolean; parseSpecial: boolean }; answers: Int32Array };
   detokenize: {
     asks: { tokens: Int32Array; removeSpecial: boolean; unparseSpecial: boolean };
     answers: Uint8Array;
   };
+  /** The texts of all control tokens. */
+  controlTokens: { asks: Record<string, never>; answers: string[] };
   pieces: { asks: { tokens: number[] }; answers: Piece[] };
   /** Embeds texts, each one sequence of tokens. */
   embed: { asks: { texts: Int32Array[]; pooling: Pooling }; answers: Float32Array[] };
@@ -80,10 +84,9 @@ export interface ModelFacts {
   };
 }
 
-/** One turn of the host: memory operations, sampler changes, then at most one micro-batch of tokens. */
+/** One turn of the host: memory operations, then at most one micro-batch of tokens. */
 export interface Step {
   memory: MemoryOperation[];
-  createSamplers: { id: number; settings: SamplingSettings; history: Int32Array }[];
   freeSamplers: number[];
   runs: Run[];
 }

@@ -20,6 +20,8 @@ export interface GenerationRequest {
   priority?: Priority;
   /** Report this many alternatives for each token. */
   logprobs?: number;
+  /** Leave out the white space that the text begins with. */
+  trimStart?: boolean;
   /** Keep control tokens in the text. */
   special?: boolean;
   signal?: AbortSignal;

@@ -1,5 +1,5 @@
-import type { ErrorText } from "./error-text.js";
 import { formatBytes } from "../units.js";
+import type { ErrorText } from "./error-text.js";
 
 /** The last lines of the engine's own log, for errors whose cause only it knows. */
 const tail = (log: string) => (log ? `\n${log}` : "");
@@ -70,6 +70,10 @@ const en = {
   "plan-invalid": (f: { field: string; problem: string }): ErrorText => ({
     what: `${f.field}: ${f.problem}`,
     fix: "Change this setting.",
+  }),
+  "sampling-invalid": (f: { field: string; problem: string }): ErrorText => ({
+    what: `${f.field}: ${f.problem}`,
+    fix: "Change this sampling setting.",
   }),
   "grammar-invalid": (f: { log: string }): ErrorText => ({
     what: `The grammar could not be parsed${tail(f.log)}`,
@@ -158,6 +162,10 @@ const fr: typeof en = {
   "host-closed": (_) => ({ what: "Le moteur est fermé", fix: "Rechargez le modèle." }),
   cancelled: (_) => ({ what: "Annulé", fix: "" }),
   "plan-invalid": (f) => ({ what: `${f.field} : ${f.problem}`, fix: "Changez ce réglage." }),
+  "sampling-invalid": (f) => ({
+    what: `${f.field} : ${f.problem}`,
+    fix: "Changez ce réglage d'échantillonnage.",
+  }),
   "grammar-invalid": (f) => ({
     what: `La grammaire n'a pas pu être lue${tail(f.log)}`,
     fix: "Vérifiez-la selon la syntaxe GBNF de llama.cpp ; le symbole de départ est `root`.",

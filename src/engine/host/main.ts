@@ -29,10 +29,12 @@ const handlers: Handlers = {
     return session.opened;
   },
   step: (asks) => open().steps.run(asks),
+  createSampler: ({ id, settings, history }) => open().steps.createSampler(id, settings, history),
   tokenize: ({ text, addSpecial, parseSpecial }) =>
     open().vocabulary.tokenize(text, addSpecial, parseSpecial),
   detokenize: ({ tokens, removeSpecial, unparseSpecial }) =>
     open().vocabulary.detokenize(tokens, removeSpecial, unparseSpecial),
+  controlTokens: () => open().vocabulary.controlTokenTexts(),
   pieces: ({ tokens }) => tokens.map((token) => open().vocabulary.piece(token)),
   embed: ({ texts, pooling }) => open().embedder.embed(texts, pooling),
   saveState: async ({ path, sequence, tokens }) => ({

@@ -2,6 +2,7 @@ import { JaugeError } from "../../errors.js";
 import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
 import type { Llama } from "../native/llama.js";
 import type { MemoryOperation, Run, Step, StepResult, TokenLogprobs } from "../protocol.js";
+import type { SamplingSettings } from "../sampling.js";
 import { BatchBuffer } from "./batch.js";
 import { logprobsOf } from "./logits.js";
 import { greedySampler, type SamplerFactory, type TokenSampler } from "./samplers.js";
@@ -27,7 +28,7 @@ export class StepRunner {
   }
 
   async run(step: Step): Promise<StepResult> {
-    this.changeSamplers(step);
+    this.freeSamplers(step.freeSamplers);
     for (const operation of step.memory) this.applyMemory(operation);
     const result: StepResult = { status: "ok", chosen: [], pieces: [], decodeMs: 0 };
     if (step.runs.length === 0) return result;
@@ -47,13 +48,16 @@ export class StepRunner {
     return result;
   }
 
-  private changeSamplers(step: Step): void {
-    for (const id of step.freeSamplers) {
+  /** Errors: `grammar-invalid`. */
+  createSampler(id: number, settings: SamplingSettings, history: Int32Array): null {
+    this.samplers.set(id, this.factory.create(settings, history));
+    return null;
+  }
+
+  private freeSamplers(ids: number[]): void {
+    for (const id of ids) {
       this.samplers.get(id)?.free();
       this.samplers.delete(id);
-    }
-    for (const { id, settings, history } of step.createSamplers) {
-      this.samplers.set(id, this.factory.create(settings, history));
     }
   }
 
@@ -99,7 +103,8 @@ export class StepRunner {
   /** The tokens that a run's outputs lead to; see `Run.mode`. */
   private choose(run: Run, firstRow: number, result: StepResult): Int32Array {
     const { tokens, outputs, mode } = run;
-    const sampler = (run.sampler !== undefined && this.samplers.get(run.sampler)) || greedySampler;
+    const sampler = run.sampler === undefined ? greedySampler : this.samplers.get(run.sampler);
+    if (!sampler) throw new Error(`no sampler ${run.sampler}`);
     const chosen = new Int32Array(outputs);
     const firstOutput = tokens.length - outputs;
     let count = 0;

@@ -101,6 +101,16 @@ export class Vocabulary {
     return this.endTokenList;
   }
 
+  controlTokenTexts(): string[] {
+    const { llama, pointer } = this;
+    const texts: string[] = [];
+    for (let token = 0; token < this.size; token++) {
+      if (llama.llama_vocab_is_control(pointer, token))
+        texts.push(llama.llama_vocab_get_text(pointer, token));
+    }
+    return texts;
+  }
+
   facts(): ModelFacts["tokens"] {
     const { llama, pointer } = this;
     const bos = llama.llama_vocab_bos(pointer);

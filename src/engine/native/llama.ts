@@ -216,6 +216,9 @@ function vocabulary(l: LibraryHandle) {
       "void *",
       "int32",
     ),
+    llama_vocab_is_control: declare<[vocab: Pointer, token: number], boolean>(
+      ...([l, "llama_vocab_is_control", "bool", "void *", "int32"] as const),
+    ),
     llama_vocab_get_text: declare<[vocab: Pointer, token: number], string>(
       l,
       "llama_vocab_get_text",

@@ -1,0 +1,140 @@
+import type { Run } from "../engine/protocol.js";
+import type { Sequence } from "./sequence.js";
+import type { Speculator } from "./speculation.js";
+import type { StepTiming } from "./timing.js";
+
+export interface SchedulerOptions {
+  /** Tokens in one micro-batch. */
+  microBatch: number;
+  /** Tokens with logits in one micro-batch. */
+  outputs: number;
+  /** Most tokens of one sequence. */
+  contextLength: number;
+  /** Undefined where speculation is off. */
+  speculator: Speculator | undefined;
+  timing: StepTiming;
+}
+
+/** Longest pause between two tokens that prefill may cause to a running interactive sequence, milliseconds. */
+const interactivePauseMs = 200;
+/** Fewest tokens of prefill in a step, however slow the machine: it must end some time. */
+const leastPrefill = 16;
+/** With more sequences than this a micro-batch is full of work as it is, and guessing only adds to it. */
+const speculatingSequences = 4;
+
+/**
+ * Chooses what the next micro-batch computes. Every running sequence that is ready gets its token first; prefill
+ * shares what is left of the micro-batch, in equal parts: micro-batches over several KV streams are formed
+ * from equal numbers of tokens per sequence. A person's chat comes before a job's prompts.
+ */
+export function scheduleRuns(
+  running: readonly Sequence[],
+  options: SchedulerOptions,
+): { sequence: Sequence; run: Run }[] {
+  const decoding = running.filter((sequence) => !sequence.isPrefilling);
+  const prefilling = running.filter((sequence) => sequence.isPrefilling);
+  const picked: { sequence: Sequence; run: Run }[] = [];
+  let tokens = options.microBatch;
+  let outputs = options.outputs;
+
+  for (const sequence of decoding) {
+    const draft =
+      options.speculator && prefilling.length === 0
+        ? draftFor(sequence, decoding, options, tokens, outputs)
+        : undefined;
+    const run = decodeRun(sequence, draft);
+    if (run.tokens.length > tokens || run.outputs > outputs) break;
+    tokens -= run.tokens.length;
+    outputs -= run.outputs;
+    picked.push({ sequence, run });
+  }
+
+  if (decoding.some(({ rank }) => rank === 0)) {
+    const affordable = options.timing.prefillTokensIn(interactivePauseMs) ?? options.microBatch / 4;
+    tokens = Math.min(tokens, Math.max(leastPrefill, Math.floor(affordable)));
+  }
+  for (const { sequence, share } of shares(prefilling, tokens)) {
+    const run = prefillRun(sequence, share, outputs);
+    if (run.tokens.length === 0) continue;
+    outputs -= run.outputs;
+    picked.push({ sequence, run });
+  }
+  // Micro-batches are formed over rising sequence ids.
+  return picked.sort((a, b) => a.run.sequence - b.run.sequence);
+}
+
+function draftFor(
+  sequence: Sequence,
+  decoding: readonly Sequence[],
+  options: SchedulerOptions,
+  tokens: number,
+  outputs: number,
+): Int32Array | undefined {
+  if (decoding.length > speculatingSequences || sequence.replays) return undefined;
+  const { maxTokens } = sequence.request;
+  const wanted = maxTokens === undefined ? Number.POSITIVE_INFINITY : maxTokens - sequence.generated - 1;
+  const room = options.contextLength - sequence.tokens.length - 1;
+  const spare = Math.min(tokens, outputs) - decoding.length;
+  return options.speculator?.draft(sequence, decoding.length, Math.min(wanted, spare, room));
+}
+
+function decodeRun(sequence: Sequence, draft: Int32Array | undefined): Run {
+  const { tokens, computed } = sequence;
+  if (!draft || draft.length === 0) return runOf(sequence, tokens.view(computed), 1, "verify");
+  const guessed = new Int32Array(1 + draft.length);
+  guessed[0] = tokens.at(computed);
+  guessed.set(draft, 1);
+  return runOf(sequence, guessed, guessed.length, "verify");
+}
+
+/** The next part of a sequence's pending tokens; where it is the last part, its last token gives logits. */
+function prefillRun(sequence: Sequence, share: number, outputs: number): Run {
+  const { tokens, computed } = sequence;
+  let end = Math.min(computed + share, tokens.length);
+  if (!sequence.replays) {
+    const last = end === tokens.length;
+    if (last && outputs === 0) end--;
+    return runOf(sequence, tokens.view(computed, end), end === tokens.length ? 1 : 0, "verify");
+  }
+  // A replayed sampler chooses again at every position from the prompt's last token on.
+  const firstOutput = Math.max(computed, sequence.promptLength - 1);
+  end = Math.min(end, firstOutput + outputs);
+  const run = runOf(sequence, tokens.view(computed, end), Math.max(0, end - firstOutput), "replay");
+  if (end < tokens.length) run.next = tokens.at(end);
+  return run;
+}
+
+function runOf(sequence: Sequence, tokens: Int32Array, outputs: number, mode: Run["mode"]): Run {
+  const run: Run = {
+    sequence: sequence.slotId!,
+    position: sequence.computed,
+    tokens: tokens.slice(),
+    outputs,
+    mode,
+  };
+  if (sequence.samplerId !== undefined) run.sampler = sequence.samplerId;
+  if (sequence.request.logprobs !== undefined) run.logprobs = sequence.request.logprobs;
+  return run;
+}
+
+/** Divides a number of tokens among prefilling sequences: the first priority class first, equally within it. */
+function shares(prefilling: readonly Sequence[], tokens: number): { sequence: Sequence; share: number }[] {
+  const ordered = prefilling.toSorted((a, b) => a.rank - b.rank || a.admission - b.admission);
+  const result: { sequence: Sequence; share: number }[] = [];
+  let left = tokens;
+  let start = 0;
+  while (start < ordered.length && left > 0) {
+    let end = start;
+    while (end < ordered.length && ordered[end]!.rank === ordered[start]!.rank) end++;
+    const group = ordered.slice(start, end);
+    const share = Math.max(1, Math.floor(left / group.length));
+    for (const sequence of group) {
+      const given = Math.min(share, sequence.pending, left);
+      if (given === 0) break;
+      result.push({ sequence, share: given });
+      left -= given;
+    }
+    start = end;
+  }
+  return result;
+}

@@ -1,0 +1,62 @@
+/**
+ * The text of a generation as it grows: whole characters only, and never a stop string or the beginning of one.
+ * Tokens bring bytes; a character may be split over several of them.
+ */
+export class TextStream {
+  /** What may be shown. */
+  text = "";
+  /** Whether a stop string was met; it and all after it are left out. */
+  stopped = false;
+  private readonly decoder = new TextDecoder("utf-8");
+  private readonly stops: string[];
+  /** Decoded text held back: it may be the beginning of a stop string. */
+  private held = "";
+
+  constructor(
+    stops: string[] = [],
+    private readonly trimStart = false,
+  ) {
+    this.stops = stops.filter((stop) => stop.length > 0);
+  }
+
+  add(bytes: Uint8Array): void {
+    if (this.stopped) return;
+    this.held += this.decoder.decode(bytes, { stream: true });
+    const end = this.firstStop();
+    if (end >= 0) {
+      this.show(this.held.slice(0, end));
+      this.held = "";
+      this.stopped = true;
+      return;
+    }
+    const safe = this.held.length - this.possibleStopLength();
+    this.show(this.held.slice(0, safe));
+    this.held = this.held.slice(safe);
+  }
+
+  /** No more tokens come: shows what was held back. Bytes of an unfinished character are dropped. */
+  end(): void {
+    if (!this.stopped) this.show(this.held);
+    this.held = "";
+  }
+
+  private show(text: string): void {
+    this.text += this.trimStart && this.text === "" ? text.trimStart() : text;
+  }
+
+  private firstStop(): number {
+    const places = this.stops.map((stop) => this.held.indexOf(stop)).filter((place) => place >= 0);
+    return places.length === 0 ? -1 : Math.min(...places);
+  }
+
+  /** Length of the longest end of `held` that begins a stop string. */
+  private possibleStopLength(): number {
+    let longest = 0;
+    for (const stop of this.stops) {
+      for (let length = Math.min(stop.length - 1, this.held.length); length > longest; length--) {
+        if (this.held.endsWith(stop.slice(0, length))) longest = length;
+      }
+    }
+    return longest;
+  }
+}

@@ -1,0 +1,294 @@
+import { fileURLToPath } from "node:url";
+import { type ChatGeneration, PreparingGeneration } from "./chat-generation.js";
+import { checkSampling } from "./engine/check-sampling.js";
+import { Engine, measure } from "./engine/engine.js";
+import type { Backend } from "./engine/native/libraries.js";
+import type { MemoryUse, OpenedModel, Pooling } from "./engine/protocol.js";
+import { defaultSampling, type SamplingSettings } from "./engine/sampling.js";
+import { JaugeError } from "./errors.js";
+import { Executor } from "./executor/executor.js";
+import { jsonSchemaToGrammar } from "./executor/grammar/json-schema.js";
+import { type ChosenFormat, chooseFormat } from "./executor/prompts/choose.js";
+import { fitConversation } from "./executor/prompts/fit.js";
+import type { Message, RenderedPrompt } from "./executor/prompts/prompt.js";
+import type { Generation, GenerationRequest } from "./executor/request.js";
+import { readModel } from "./gguf/model-file.js";
+import { type ModelOutline, outlineOf } from "./gguf/outline.js";
+import { validateModel } from "./gguf/validate.js";
+import { defaultThreads } from "./hardware/cpu.js";
+import { availableHostBytes } from "./hardware/memory.js";
+import { kvBytesEstimate } from "./plan/estimate.js";
+import { type Plan, simplePlan } from "./plan/plan.js";
+
+export type { ChatGeneration, ChatResult } from "./chat-generation.js";
+
+/** The model that comes with the package. */
+export const defaultModelPath = fileURLToPath(new URL("../models/stories260K.gguf", import.meta.url));
+
+/** How to load a model; every setting has a default. */
+export interface LoadOptions extends Partial<Omit<Plan, "modelPath">> {
+  /** Which libraries compute; `auto` takes the fastest that this machine can use. */
+  backend?: Backend | "auto";
+  /** A folder of llama.cpp libraries built elsewhere; JAUGE_LIB_DIR where absent. */
+  libraryDirectory?: string;
+  /** A prompt format by name, a Jinja template, or the path of a file with one. */
+  template?: string;
+  /** Guess tokens by prompt lookup where it pays; never changes a text. On by default. */
+  speculation?: boolean;
+  signal?: AbortSignal;
+  /** The part of the model that is loaded, 0 to 1. */
+  onProgress?: (fraction: number) => void;
+  /** Lines of the native libraries' own log. */
+  onLog?: (line: string) => void;
+}
+
+/** How to answer: sampling settings, and where to stop. */
+export type GenerateOptions = Partial<SamplingSettings> &
+  Omit<GenerationRequest, "tokens" | "sampling"> & {
+    /** The answer must be JSON of this schema. */
+    jsonSchema?: unknown;
+  };
+
+/**
+ * Loads a GGUF model. Its file is checked in full before native code sees it.
+ * Errors: `file-unreadable`, `not-a-gguf`, `gguf-…`, and those of `Engine.open`.
+ */
+export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
+  const file = await readModel(path);
+  await validateModel(file);
+  const outline = outlineOf(file);
+  const plan = planFor(path, outline, options);
+  const libraries = {
+    backend: options.backend ?? (process.env.JAUGE_BACKEND as Backend | undefined) ?? "auto",
+    ...directoryOf(options),
+  };
+  const engineOptions = {
+    libraries,
+    ...(options.signal && { signal: options.signal }),
+    ...(options.onProgress && { onProgress: options.onProgress }),
+    ...(options.onLog && { onLog: options.onLog }),
+  };
+  await refuseWhatCannotFit(plan, outline, engineOptions);
+  const engine = await Engine.open(plan, engineOptions);
+  try {
+    const format = await formatFor(engine, path, outline, options.template);
+    return new Model(path, outline, engine, format, options.speculation ?? true);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** A loaded model. Many generations may run at once; they share what their prompts have in common. */
+export class Model implements AsyncDisposable {
+  private readonly executor: Executor;
+
+  /** Use `load`. */
+  constructor(
+    readonly path: string,
+    readonly outline: ModelOutline,
+    private readonly engine: Engine,
+    /** The prompt format in use, and why. */
+    readonly format: ChosenFormat,
+    speculation: boolean,
+  ) {
+    this.executor = new Executor(engine, { speculation });
+  }
+
+  get info(): OpenedModel {
+    return this.engine.info;
+  }
+
+  get plan(): Plan {
+    return this.engine.plan;
+  }
+
+  /** Most tokens of one conversation, prompt and answer together. */
+  get contextLength(): number {
+    return this.executor.contextLength;
+  }
+
+  /** Process that holds the model's memory. */
+  get hostProcessId(): number | undefined {
+    return this.engine.processId;
+  }
+
+  /**
+   * Answers the last message of a conversation, in the model's own prompt format. A conversation that does not fit
+   * loses its oldest turns, never the system prompt; the result says how many.
+   */
+  chat(messages: readonly Message[], options: GenerateOptions = {}): ChatGeneration {
+    return new PreparingGeneration(async () => {
+      const tokenized = new Map<RenderedPrompt, Int32Array>();
+      const fitted = await fitConversation(this.format, messages, {
+        contextLength: this.contextLength,
+        reserve: Math.min(options.maxTokens ?? 512, Math.floor(this.contextLength / 2)),
+        countTokens: async (prompt) => {
+          const tokens = await this.tokenizePrompt(prompt);
+          tokenized.set(prompt, tokens);
+          return tokens.length;
+        },
+      });
+      const stop = [...this.format.stops, ...(options.stop ?? [])];
+      const trimStart = options.trimStart ?? this.format.name !== "raw";
+      const request = this.request(tokenized.get(fitted.prompt)!, { ...options, stop, trimStart });
+      const generation = this.executor.submit(request);
+      return { generation, format: this.format.name, droppedTurns: fitted.droppedTurns };
+    });
+  }
+
+  /** Continues a text as it is: no prompt format. */
+  complete(prompt: string, options: GenerateOptions = {}): ChatGeneration {
+    return new PreparingGeneration(async () => {
+      const tokens = await this.tokenize(prompt);
+      return {
+        generation: this.executor.submit(this.request(tokens, options)),
+        format: "raw",
+        droppedTurns: 0,
+      };
+    });
+  }
+
+  /** Continues tokens. */
+  generate(request: GenerationRequest): Generation {
+    checkSampling(request.sampling, this.info.model.vocabularySize);
+    return this.executor.submit(request);
+  }
+
+  /**
+   * One vector per text, of length 1 unless `normalize` is false. Errors: `text-too-long`, `embeddings-unsupported`.
+   */
+  async embed(
+    texts: string[],
+    options: { pooling?: Pooling; normalize?: boolean } = {},
+  ): Promise<Float32Array[]> {
+    if (texts.length === 0) return [];
+    const tokens = await Promise.all(texts.map((text) => this.tokenize(text, { parseSpecial: false })));
+    const pooling = options.pooling ?? (this.outline.pooling === undefined ? "mean" : "model");
+    const vectors = await this.engine.embed(tokens, pooling);
+    return options.normalize === false ? vectors : vectors.map(normalized);
+  }
+
+  /** Text to tokens. Special tokens are added as the model's metadata says, and read where the text names them. */
+  tokenize(
+    text: string,
+    options: { addSpecial?: boolean; parseSpecial?: boolean } = {},
+  ): Promise<Int32Array> {
+    return this.engine.tokenize(text, options);
+  }
+
+  detokenize(tokens: Int32Array): Promise<string> {
+    return this.engine.detokenize(tokens, { unparseSpecial: true });
+  }
+
+  /** The text of each token by itself, for display: a part of a character shows as U+FFFD. */
+  async tokenTexts(tokens: number[]): Promise<string[]> {
+    const pieces = await this.engine.pieces(tokens);
+    return pieces.map(({ bytes }) => Buffer.from(bytes).toString("utf8"));
+  }
+
+  /** Bytes allocated now, per device. */
+  memory(): Promise<MemoryUse[]> {
+    return this.engine.memory();
+  }
+
+  /** Ends all generations and frees all memory. */
+  async close(): Promise<void> {
+    await this.executor.close();
+    await this.engine.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private request(tokens: Int32Array, options: GenerateOptions): GenerationRequest {
+    const { jsonSchema, ...rest } = options;
+    const sampling = { ...defaultSampling };
+    const request: Omit<GenerationRequest, "sampling"> = { tokens };
+    for (const [name, value] of Object.entries(rest)) {
+      if (value === undefined) continue;
+      const target = name in defaultSampling || name === "grammar" || name === "seed" ? sampling : request;
+      Object.assign(target, { [name]: value });
+    }
+    if (jsonSchema !== undefined) sampling.grammar = jsonSchemaToGrammar(jsonSchema);
+    checkSampling(sampling, this.info.model.vocabularySize);
+    return { ...request, sampling };
+  }
+
+  /** The tokens of a prompt: what a person wrote can never become a control token. */
+  private async tokenizePrompt({ segments, addSpecial }: RenderedPrompt): Promise<Int32Array> {
+    const { addBos, bos } = this.info.model.tokens;
+    const parts = await Promise.all(
+      segments.map(({ text, special }) =>
+        this.engine.tokenize(text, { addSpecial: false, parseSpecial: special }),
+      ),
+    );
+    return Int32Array.from([...(addSpecial && addBos ? [bos] : []), ...parts.flatMap((part) => [...part])]);
+  }
+}
+
+function planFor(path: string, outline: ModelOutline, options: LoadOptions): Plan {
+  const { backend: _, libraryDirectory: __, template: ___, speculation: ____, ...rest } = options;
+  const { signal: _____, onProgress: ______, onLog: _______, ...wishes } = rest;
+  const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
+  const trained = outline.contextLength ?? 4096;
+  return simplePlan({
+    threads: defaultThreads(),
+    contextLength: Math.min(trained, 4096),
+    ...given,
+    modelPath: path,
+  });
+}
+
+function directoryOf(options: LoadOptions): { directory?: string } {
+  const directory = options.libraryDirectory ?? process.env.JAUGE_LIB_DIR;
+  return directory ? { directory } : {};
+}
+
+async function formatFor(
+  engine: Engine,
+  path: string,
+  outline: ModelOutline,
+  template: string | undefined,
+): Promise<ChosenFormat> {
+  const { bosText, eosText } = engine.info.model.tokens;
+  return chooseFormat({
+    fileName: path,
+    bosToken: bosText,
+    eosToken: eosText,
+    ...(template !== undefined && { template }),
+    ...(outline.chatTemplate !== undefined && { chatTemplate: outline.chatTemplate }),
+    chatTemplates: outline.chatTemplates,
+    ...(outline.name !== undefined && { modelName: outline.name }),
+    architecture: outline.architecture,
+    specialTokens: await engine.controlTokens(),
+  });
+}
+
+/**
+ * The system grants host memory that it does not have and kills whoever uses it: a plan that is anywhere near the
+ * limit is measured first. Errors: `out-of-memory`.
+ */
+async function refuseWhatCannotFit(
+  plan: Plan,
+  outline: ModelOutline,
+  options: Parameters<typeof measure>[1],
+): Promise<void> {
+  const free = availableHostBytes();
+  const mapped = plan.loadMode === "auto" || plan.loadMode === "mmap";
+  const rough = kvBytesEstimate(plan, outline) + (mapped ? 0 : outline.bytes.total);
+  if (rough < free / 2) return;
+  const host = (await measure(plan, options)).find(({ device }) => device === "host");
+  if (!host) return;
+  const needed = host.kvBytes + host.computeBytes + (mapped ? 0 : host.weightsBytes);
+  if (needed > free)
+    throw new JaugeError("out-of-memory", { device: "host", neededBytes: needed, freeBytes: free });
+}
+
+function normalized(vector: Float32Array): Float32Array {
+  let sum = 0;
+  for (const value of vector) sum += value * value;
+  const length = Math.sqrt(sum);
+  return length === 0 ? vector : vector.map((value) => value / length);
+}
