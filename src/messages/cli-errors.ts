@@ -1,4 +1,4 @@
-import type { ErrorText } from "../errors.js";
+import type { ErrorText } from "./error-text.js";
 
 const en = {
   "option-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({

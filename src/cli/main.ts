@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { JaugeError } from "../errors.js";
+import { cliMessages } from "../messages/cli.js";
+import { localized } from "../messages/locale.js";
+import { translateArguments } from "./arguments.js";
+import { exitCodeOf, exitCodes, reportError, usageError } from "./errors.js";
+import { type CommandPart, spellingsOf } from "./option-spec.js";
+import { note } from "./terminal.js";
+
+/** Only the module of the command that is run is loaded: starting is part of the time to the first token. */
+const commands: Record<string, () => Promise<CommandPart>> = {
+  run: async () => (await import("./run.js")).runCommand(),
+  tokenize: async () => (await import("./tokenize.js")).tokenizeCommand(),
+  embed: async () => (await import("./embed.js")).embedCommand(),
+  inspect: async () => ({ command: (await import("./inspect.js")).inspectCommand(), tables: [] }),
+  bench: async () => (await import("./bench.js")).benchCommand(),
+};
+
+const { labels, program: texts, exitCodes: exitCodeTexts, unexpected } = localized(cliMessages);
+
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(exitCodes.ok);
+  throw error;
+});
+process.on("uncaughtException", (error) => process.exit(fail(error, process.argv.slice(2))));
+await main(process.argv.slice(2));
+
+async function main(given: readonly string[]): Promise<void> {
+  let rest: readonly string[] = given;
+  try {
+    const { name, others } = whichCommand(given);
+    rest = others;
+    const loaded = await Promise.all((name ? [name] : Object.keys(commands)).map((key) => commands[key]!()));
+    const program = createProgram(loaded.map((part) => part.command));
+    if (!name) {
+      await program.parseAsync([...rest], { from: "user" });
+      return;
+    }
+    const { tables } = loaded[0]!;
+    if (tables.length > 0) {
+      const translated = translateArguments(rest, spellingsOf(tables));
+      rest = translated.arguments;
+      const options = translated.ignored.join(", ");
+      if (options) note(`${labels.warning}: ${unexpected.ignored({ options })}`);
+    }
+    await program.parseAsync([name, ...rest], { from: "user" });
+  } catch (error) {
+    process.exitCode = fail(error, rest);
+  }
+}
+
+/** The command that is meant: the first argument names it, else it is `run`; undefined asks for the program's help. */
+function whichCommand(given: readonly string[]): { name?: string; others: readonly string[] } {
+  const [first, ...others] = given;
+  if (first === undefined) return { name: "run", others };
+  if (first === "help") {
+    const [about] = others;
+    return about !== undefined && Object.hasOwn(commands, about)
+      ? { name: about, others: ["--help"] }
+      : { others: ["--help"] };
+  }
+  if (Object.hasOwn(commands, first)) return { name: first, others };
+  if (/^(-h|--help|--version)$/.test(first)) return { others: given };
+  // One bare word is more likely a mistyped command than a prompt or a model.
+  if (/^[a-z][\w-]*$/i.test(first)) {
+    throw new JaugeError("command-unknown", { command: first, known: Object.keys(commands).join(", ") });
+  }
+  return { name: "run", others: given };
+}
+
+function createProgram(parts: readonly CommandUnknownOpts[]): Command {
+  const program = new Command("jauge")
+    .description(texts.description)
+    .version(version(), "--version", texts.version)
+    .helpOption("-h, --help", texts.help)
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .configureHelp({ styleTitle: (title) => titles[title] ?? title, showGlobalOptions: false })
+    .addHelpText("after", programHelp());
+  for (const command of parts) program.addCommand(command.copyInheritedSettings(program));
+  return program;
+}
+
+const titles: Record<string, string> = {
+  "Usage:": labels.usage,
+  "Options:": labels.options,
+  "Arguments:": labels.arguments,
+  "Commands:": labels.commands,
+};
+
+function programHelp(): string {
+  const examples = [
+    "jauge",
+    'jauge run model.gguf "Why is the sky blue?"',
+    "jauge run model.gguf -ngl 20 -c 8192",
+    "jauge inspect model.gguf",
+    "jauge bench model.gguf",
+    "jauge run --help",
+  ];
+  const lines = [texts.defaultCommand, "", labels.examples, ...examples.map((example) => `  ${example}`)];
+  return `\n${[...lines, "", labels.exitCodes, ...exitCodeTexts.map((text) => `  ${text}`)].join("\n")}`;
+}
+
+function version(): string {
+  const manifest = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
+}
+
+/** Reports an error, and says what status to end with. */
+function fail(error: unknown, given: readonly string[]): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // help and version
+  const end = given.indexOf("--");
+  const options = end < 0 ? given : given.slice(0, end);
+  const shown = error instanceof CommanderError ? usageError(error, "jauge") : error;
+  reportError(shown, {
+    json: options.includes("--json"),
+    verbose: options.includes("--verbose") || options.includes("-v"),
+  });
+  return exitCodeOf(shown);
+}

@@ -1,0 +1,47 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { JaugeError } from "../errors.js";
+import { readModel } from "../gguf/model-file.js";
+import { outlineOf } from "../gguf/outline.js";
+import { cliMessages } from "../messages/cli.js";
+import { localized } from "../messages/locale.js";
+import { type LoadOptions, load, type Model } from "../model.js";
+import type { OutputValues } from "./options.js";
+import { LoadProgress, note } from "./terminal.js";
+
+const { run: texts } = localized(cliMessages);
+
+/** Loads a model, showing how far it is. Errors: `model-missing`, and those of `load`. */
+export async function openModel(
+  path: string,
+  options: LoadOptions,
+  output: OutputValues = {},
+): Promise<Model> {
+  if (!existsSync(path)) throw new JaugeError("model-missing", { path });
+  const progress = new LoadProgress(texts.loading({ model: basename(path) }), modelBytes(path));
+  try {
+    return await load(path, {
+      ...options,
+      ...(options.contextLength === 0 ? { contextLength: await trainedContext(path) } : {}),
+      onProgress: (fraction) => progress.update(fraction),
+      ...(output.verbose ? { onLog: note } : {}),
+    });
+  } finally {
+    progress.done();
+  }
+}
+
+/** As in llama.cpp, a context length of 0 is the one that the model was trained for. */
+async function trainedContext(path: string): Promise<number | undefined> {
+  return outlineOf(await readModel(path)).contextLength;
+}
+
+/** Bytes of a model's file, or of all files of a split model (`name-00001-of-00003.gguf`). */
+function modelBytes(path: string): number {
+  const split = /^(.*)-\d{5}-of-(\d{5})\.gguf$/.exec(basename(path));
+  if (!split) return statSync(path).size;
+  const [, name, count] = split;
+  return readdirSync(dirname(path))
+    .filter((file) => file.startsWith(`${name}-`) && file.endsWith(`-of-${count}.gguf`))
+    .reduce((sum, file) => sum + statSync(join(dirname(path), file)).size, 0);
+}

@@ -1,0 +1,86 @@
+import type { MemoryUse } from "../engine/protocol.js";
+import type { GenerationStats } from "../executor/request.js";
+import { cliMessages } from "../messages/cli.js";
+import { localized } from "../messages/locale.js";
+import { formatBytes } from "../units.js";
+import { columns } from "./terminal.js";
+
+const { stats: texts } = localized(cliMessages);
+
+/** The stats that `jauge run --json` prints: a public contract. */
+export interface ReportedStats {
+  promptTokens: number;
+  promptTokensPerSecond: number | null;
+  generatedTokens: number;
+  generationTokensPerSecond: number | null;
+  timeToFirstTokenMs: number | null;
+  /** Budget and plan are null where there is none. */
+  devices: {
+    name: string;
+    budgetBytes: number | null;
+    plannedBytes: number | null;
+    allocatedBytes: number;
+  }[];
+}
+
+export function reportedStats(stats: GenerationStats, memory: readonly MemoryUse[]): ReportedStats {
+  return {
+    promptTokens: stats.promptTokens,
+    promptTokensPerSecond: stats.promptTokensPerSecond,
+    generatedTokens: stats.generatedTokens,
+    generationTokensPerSecond: stats.generationTokensPerSecond,
+    timeToFirstTokenMs: stats.timeToFirstTokenMs,
+    devices: memory.map((use) => ({
+      name: use.device,
+      budgetBytes: null,
+      plannedBytes: null,
+      allocatedBytes: allocated(use),
+    })),
+  };
+}
+
+/** The speed of an answer, for people. */
+export function speedLines(stats: GenerationStats): string[] {
+  const rows = [
+    [
+      texts.prompt,
+      texts.tokens({ tokens: stats.promptTokens, cached: stats.cachedPromptTokens }),
+      speed(stats.promptTokensPerSecond),
+    ],
+    [
+      texts.generation,
+      texts.tokens({ tokens: stats.generatedTokens, cached: 0 }),
+      speed(stats.generationTokensPerSecond),
+    ],
+  ];
+  if (stats.timeToFirstTokenMs !== null)
+    rows.push([texts.firstToken, `${stats.timeToFirstTokenMs.toFixed(1)} ms`]);
+  if (stats.speculatedTokens > 0) {
+    const counts = { accepted: stats.acceptedTokens, tried: stats.speculatedTokens };
+    rows.push([texts.speculation, texts.accepted(counts)]);
+  }
+  return columns(rows);
+}
+
+/** What each device holds, for people. */
+export function memoryLines(memory: readonly MemoryUse[]): string[] {
+  return columns(
+    memory.map((use) => [
+      texts.memory({ device: use.device }),
+      formatBytes(allocated(use)),
+      texts.memoryParts({
+        weights: formatBytes(use.weightsBytes),
+        kv: formatBytes(use.kvBytes),
+        compute: formatBytes(use.computeBytes),
+      }),
+    ]),
+  );
+}
+
+function allocated(use: MemoryUse): number {
+  return use.weightsBytes + use.kvBytes + use.computeBytes;
+}
+
+function speed(tokensPerSecond: number | null): string {
+  return tokensPerSecond === null ? "" : texts.speed({ speed: tokensPerSecond.toFixed(1) });
+}
