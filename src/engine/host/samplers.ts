@@ -18,6 +18,27 @@ export interface TokenSampler {
 /** The most probable token: no native sampler, no state. */
 export const greedySampler: TokenSampler = { choose: argmax, accept() {}, free() {} };
 
+/** The most probable token after a bias on some of them: no native sampler, no state. */
+class BiasedGreedySampler implements TokenSampler {
+  constructor(private readonly bias: [token: number, bias: number][]) {}
+
+  choose(logits: Float32Array): number {
+    const saved = this.bias.map(([token, bias]) => {
+      const logit = logits[token]!;
+      logits[token] = logit + bias;
+      return logit;
+    });
+    const choice = argmax(logits);
+    // Backwards: a token that is biased twice gets its first value back last.
+    for (let index = saved.length - 1; index >= 0; index--) logits[this.bias[index]![0]] = saved[index]!;
+    return choice;
+  }
+
+  accept(): void {}
+
+  free(): void {}
+}
+
 /** Makes samplers for one model. All of them share one array of candidates. */
 export class SamplerFactory {
   private readonly candidates: Candidates;
@@ -36,6 +57,9 @@ export class SamplerFactory {
    */
   create(settings: SamplingSettings, history: Int32Array): TokenSampler {
     if (isPlainGreedy(settings)) return greedySampler;
+    if (isPlainGreedy({ ...settings, logitBias: [], ignoreEndOfGeneration: false })) {
+      return new BiasedGreedySampler(this.logitBias(settings));
+    }
     const grammar = settings.grammar ? this.grammar(settings.grammar) : undefined;
     const chain = this.chain(settings);
     for (const token of history) this.llama.llama_sampler_accept(chain, token);
