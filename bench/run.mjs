@@ -1,0 +1,39 @@
+// `node bench/run.mjs NAME [ARGUMENTS]`: sets up and builds what a bench needs, then runs it.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { ensureBuilt, ensureDependencies, root, run } from "../scripts/setup.mjs";
+
+const bench = join(root, "bench");
+const [name, ...options] = process.argv.slice(2);
+const names = readdirSync(bench)
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.slice(0, -".ts".length));
+if (!name || !names.includes(name)) {
+  console.error(`usage: node bench/run.mjs NAME [ARGUMENTS]\nNAME is one of: ${names.join(", ")}`);
+  process.exit(1);
+}
+
+ensureDependencies();
+ensureBuilt();
+ensurePeer();
+const compiler = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+run(process.execPath, [compiler, "-p", "bench/tsconfig.json"]);
+run(process.execPath, ["--enable-source-maps", join(bench, "dist", "bench", `${name}.js`), ...options]);
+
+/** Installs the peer, here only. Without it, everything but the comparison with it still runs. */
+function ensurePeer() {
+  const stamp = join(bench, "node_modules", ".jauge-installed");
+  const lock = readFileSync(join(bench, "package-lock.json"), "utf8");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  console.error("bench: installing the peer (once)…");
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  const installed = spawnSync(npm, ["ci", "--loglevel=error"], {
+    cwd: bench,
+    stdio: ["ignore", 2, 2],
+    shell: npm.endsWith(".cmd"),
+  });
+  if (installed.status === 0) writeFileSync(stamp, lock);
+  else console.error("bench: the peer could not be installed; its rows will be missing");
+}
