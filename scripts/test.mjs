@@ -1,15 +1,23 @@
 // `npm test [-- VITEST ARGUMENTS]`: sets up what the tests need, builds, and runs them.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { ensureBuilt, ensureDependencies, run } from "./setup.mjs";
+import { ensureBuilt, ensureDependencies, root, run } from "./setup.mjs";
 
 ensureDependencies();
 ensureVulkanDevice();
 ensureBuilt();
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
-run(process.execPath, [vitest, "run", ...process.argv.slice(2)]);
+const report = join(root, "node_modules", ".cache", "tests.json");
+const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+const result = spawnSync(process.execPath, [vitest, "run", ...reporters, ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: "inherit",
+});
+const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8"));
+console.log(`${numPassedTests} passed, ${numFailedTests} failed`);
+process.exit(result.status ?? 1);
 
 /** The GPU tests run on llvmpipe, Mesa's Vulkan device on the CPU: real buffers and budgets, no GPU needed. */
 function ensureVulkanDevice() {
