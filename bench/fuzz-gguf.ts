@@ -1,29 +1,31 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { isJaugeError } from "../src/errors.js";
 import { readModel } from "../src/gguf/model-file.js";
 import { outlineOf } from "../src/gguf/outline.js";
 import { validateModel } from "../src/gguf/validate.js";
 import { mutate, seeded } from "../test/gguf/mutate.js";
 import { librariesFolder, NativeOracle } from "../test/gguf/native.js";
+import { type Variant, variantsOf } from "../test/gguf/variants.js";
 
 /**
- * Mutates the header of the embedded model and holds the reader and the validator against llama.cpp: what they
- * accept must load, or be refused cleanly, in a native process. Exits with 1 where anything crashed or hung.
+ * Mutates the header of the embedded model, under each kind of vocabulary, and holds the reader and the validator
+ * against llama.cpp: what they accept must load and decode, or be refused cleanly, in a native process. Exits with 1
+ * where anything crashed or hung.
  *
- *     fuzz-gguf [mutants] [first seed] [root]
+ *     fuzz-gguf [mutants] [first seed] [models to mutate instead…]
  */
 const mutants = Number(process.argv[2] ?? 10_000);
 const firstSeed = Number(process.argv[3] ?? 1);
-const root = resolve(process.argv[4] ?? ".");
+const models = process.argv.slice(4);
 /** What a file of 1 MB may make a native process grow by. */
 const mostPeakBytes = 1024 * 1024 * 1024;
 
-const original = await readFile(join(root, "models/stories260K.gguf"));
+const originals = await readOriginals();
 const libraries = librariesFolder();
 if (!libraries) throw new Error("no llama.cpp libraries for this platform are installed");
-const oracle = new NativeOracle(libraries, join(root, "test/gguf/native-child.mjs"));
+const oracle = new NativeOracle(libraries, resolve("test/gguf/native-child.mjs"));
 const folder = await mkdtemp(join(tmpdir(), "jauge-fuzz-"));
 const counts = {
   "refused by the reader": 0,
@@ -37,8 +39,18 @@ const counts = {
 };
 const codes = new Map<string, number>();
 
+for (const { name, bytes } of originals) {
+  const path = join(folder, "original.gguf");
+  await writeFile(path, bytes);
+  await validateModel(await readModel(path));
+  const outcome = await oracle.load(path);
+  if (outcome.kind !== "ran") throw new Error(`${name} does not run: ${JSON.stringify(outcome)}`);
+}
+
 for (let seed = firstSeed; seed < firstSeed + mutants; seed++) {
-  const { bytes, story } = mutate(original, seeded(seed));
+  const original = originals[seed % originals.length]!;
+  const { bytes, story: change } = mutate(original.bytes, seeded(seed));
+  const story = `${original.name}: ${change}`;
   const path = join(folder, `${seed}.gguf`);
   await writeFile(path, bytes);
   let stage: "refused by the reader" | "refused by the validator" = "refused by the reader";
@@ -82,6 +94,12 @@ console.log(
     .join(", ")}`,
 );
 if (counts["untyped errors"] + counts["native crashes"] + counts["native hangs"] > 0) process.exitCode = 1;
+
+/** The models to mutate; each must run as it is, else its mutants would say nothing. */
+async function readOriginals(): Promise<Variant[]> {
+  if (models.length === 0) return variantsOf(await readFile(resolve("models/stories260K.gguf")));
+  return Promise.all(models.map(async (path) => ({ name: basename(path), bytes: await readFile(path) })));
+}
 
 function lastWords(log: string): string {
   const lines = log.trim().split("\n");

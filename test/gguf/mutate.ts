@@ -22,9 +22,8 @@ export function seeded(seed: number): () => number {
 export function mutate(original: Buffer, random: () => number): Mutant {
   const dice = new Dice(random);
   if (dice.chance(0.3)) {
-    const change = dice.pick(byteChanges);
-    const bytes = Buffer.from(original);
-    return change(bytes, dice);
+    const { headerBytes } = parseRaw(original);
+    return dice.pick(byteChanges)(Buffer.from(original), headerBytes, dice);
   }
   const raw = parseRaw(original);
   const stories: string[] = [];
@@ -79,10 +78,8 @@ const longs = [
   2n ** 64n - 1n,
 ];
 
-const headerBytes = 14_176;
-
-const byteChanges: ((bytes: Buffer, dice: Dice) => Mutant)[] = [
-  (bytes, dice) => {
+const byteChanges: ((bytes: Buffer, headerBytes: number, dice: Dice) => Mutant)[] = [
+  (bytes, headerBytes, dice) => {
     const story: number[] = [];
     for (let left = dice.between(1, 8); left > 0; left--) {
       const at = dice.between(0, headerBytes);
@@ -91,29 +88,29 @@ const byteChanges: ((bytes: Buffer, dice: Dice) => Mutant)[] = [
     }
     return { bytes, story: `bits flipped at ${story}` };
   },
-  (bytes, dice) => {
+  (bytes, headerBytes, dice) => {
     const at = dice.between(0, headerBytes - 8);
     const value = dice.pick(longs);
     bytes.writeBigUInt64LE(value, at);
     return { bytes, story: `${value} written at ${at}` };
   },
-  (bytes, dice) => {
+  (bytes, headerBytes, dice) => {
     const at = dice.between(0, headerBytes - 4);
     const value = dice.integer();
     bytes.writeUInt32LE(value, at);
     return { bytes, story: `${value} written at ${at}` };
   },
-  (bytes, dice) => {
+  (bytes, headerBytes, dice) => {
     const length = dice.between(0, dice.chance(0.5) ? headerBytes : bytes.length);
     return { bytes: bytes.subarray(0, length), story: `cut to ${length}` };
   },
-  (bytes, dice) => {
+  (bytes, headerBytes, dice) => {
     const at = dice.between(8, headerBytes);
     const length = dice.between(1, 64);
     const story = `${length} bytes removed at ${at}`;
     return { bytes: Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + length)]), story };
   },
-  (bytes, dice) => {
+  (bytes, _, dice) => {
     // the first 24 bytes hold version and counts
     const at = dice.pick([4, 8, 16]);
     const value = dice.pick(longs);
@@ -236,10 +233,13 @@ function changeArray(raw: RawGguf, dice: Dice): string {
     key.count = BigInt(dice.integer());
   } else if (dice.chance(0.5) && key.payload.length >= 4) {
     const at = dice.between(0, key.payload.length - 4);
-    key.payload.writeUInt32LE(dice.integer(), at - (at % 4));
+    key.payload.writeUInt32LE(
+      dice.chance(0.5) ? dice.integer() : Math.floor(dice.random() * 2 ** 32),
+      at - (at % 4),
+    );
   } else {
     const count = dice.between(0, Number(key.count));
-    key.payload = key.payload.subarray(0, count * 4);
+    key.payload = key.payload.subarray(0, count * (key.payload.length / Number(key.count)));
     key.count = BigInt(count);
   }
   return `${key.key} has ${key.count} items`;

@@ -3,6 +3,8 @@ export interface RawGguf {
   version: number;
   keys: RawKey[];
   tensors: RawTensor[];
+  /** Bytes of the header, without the padding behind it. */
+  headerBytes: number;
   /** Everything behind the header. */
   data: Buffer;
 }
@@ -71,7 +73,13 @@ export function parseRaw(bytes: Buffer): RawGguf {
     const shape = Array.from({ length: u32() }, u64);
     tensors.push({ name, shape, type: u32(), offset: u64() });
   }
-  return { version, keys, tensors, data: Buffer.from(bytes.subarray(Math.ceil(at / 32) * 32)) };
+  return {
+    version,
+    keys,
+    tensors,
+    headerBytes: at,
+    data: Buffer.from(bytes.subarray(Math.ceil(at / 32) * 32)),
+  };
 }
 
 /** Puts the parts together as they are, true or not. */
