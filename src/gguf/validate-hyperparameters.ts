@@ -32,6 +32,9 @@ export function validateHyperparameters(model: ModelFile, architecture: string):
   h.optional("embedding_length_out", 0, largestHidden);
   h.optional("vocab_size", 1, 2 ** 24);
   h.optional("pooling_type", 0, 4);
+  // the graphs of RWKV assert how many shifted tokens their state holds
+  if (/^rwkv[67]$/.test(architecture)) h.optional("token_shift_count", 2, 2);
+  if (/^(rwkv6qwen2|arwkv7)$/.test(architecture)) h.required("token_shift_count", 1, 1);
   validateExperts(h, layers);
   const headSize = validateHeads(h, layers, hidden);
   validateRope(h, headSize);

@@ -2,6 +2,7 @@ import { JaugeError } from "../errors.js";
 import { architectures, parts } from "./architectures.js";
 import { invalid, problems } from "./invalid.js";
 import type { ModelFile } from "./model-file.js";
+import { validateCompanions } from "./validate-companions.js";
 import { validateHyperparameters } from "./validate-hyperparameters.js";
 import { validateTensors } from "./validate-tensors.js";
 import { validateVocabulary } from "./validate-vocabulary.js";
@@ -23,5 +24,6 @@ export async function validateModel(model: ModelFile): Promise<void> {
     throw new JaugeError("gguf-architecture-unknown", { path: model.path, architecture });
   validateHyperparameters(model, architecture);
   validateTensors(model);
+  validateCompanions(model, architecture);
   await validateVocabulary(model);
 }
