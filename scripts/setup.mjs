@@ -1,24 +1,19 @@
 // What `npm start`, `npm test` and `npm run build` share. Plain JavaScript: it runs before anything is installed.
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const stampPath = join(root, "node_modules", ".jauge-installed");
-
-/** Installs the locked dependencies where node_modules is missing or from another lockfile. */
+/** Installs the locked dependencies where node_modules is missing or older than the lockfile. */
 export function ensureDependencies() {
-  const lock = createHash("sha256")
-    .update(readFileSync(join(root, "package-lock.json")))
-    .digest("hex");
-  if (existsSync(stampPath) && readFileSync(stampPath, "utf8") === lock) return;
+  // npm writes this file last, so an install that was interrupted is done again.
+  const installed = join(root, "node_modules", ".package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs) return;
   console.error("jauge: installing dependencies (once)…");
   run(npm(), ["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
-  writeFileSync(stampPath, lock);
 }
 
 /** Compiles src/ to dist/ where a source or a configuration is newer than the last build. */
