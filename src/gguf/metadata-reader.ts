@@ -24,6 +24,8 @@ const mostElements = 2 ** 30;
 /** An array up to these sizes is kept in memory as well. */
 const inlineItems = 1024;
 const inlineBytes = 64 * 1024;
+/** And only while all such arrays of a header stay below this, hundreds of times what any model has. */
+const mostInlineBytes = 4 * 1024 * 1024;
 
 /** Reads `count` keys and their values. Errors: `gguf-truncated`, `gguf-malformed`. */
 export async function readMetadata(reader: MetadataReader, count: number): Promise<Metadata> {
@@ -39,6 +41,7 @@ export async function readMetadata(reader: MetadataReader, count: number): Promi
 /** Reads names and values of a header from a window, and keeps account of the text they bring into memory. */
 export class MetadataReader {
   private textBytes = 0;
+  private inlinedBytes = 0;
 
   constructor(readonly window: FileWindow) {}
 
@@ -95,7 +98,7 @@ export class MetadataReader {
       const fileOffset = this.window.offset;
       const bytes = await this.skipStrings(key, count);
       const array = { elementType, count, path, fileOffset, bytes };
-      if (count > inlineItems || bytes > inlineBytes) return array;
+      if (!this.isInline(count, bytes)) return array;
       return { ...array, items: await this.inlineStrings(key, fileOffset, count) };
     }
     return this.scalars(key, elementType, count);
@@ -110,7 +113,7 @@ export class MetadataReader {
     const bytes = count * valueBytes[elementType];
     this.window.require(bytes, key);
     const array = { elementType, count, path: this.window.path, fileOffset, bytes };
-    if (count <= inlineItems) {
+    if (this.isInline(count, bytes)) {
       return { ...array, items: decodeScalars(elementType, await this.window.take(bytes, key)) };
     }
     this.window.seek(fileOffset + bytes);
@@ -135,6 +138,13 @@ export class MetadataReader {
     }
     this.window.seek(end);
     return items;
+  }
+
+  private isInline(count: number, bytes: number): boolean {
+    if (count > inlineItems || bytes > inlineBytes || this.inlinedBytes + bytes > mostInlineBytes)
+      return false;
+    this.inlinedBytes += bytes;
+    return true;
   }
 
   private account(bytes: number, field: string): void {

@@ -77,6 +77,11 @@ export function outlineOf(model: ModelFile): ModelOutline {
   const hiddenSize = number("embedding_length");
   const headSize = hiddenSize !== undefined && firstHeads ? Math.floor(hiddenSize / firstHeads) : undefined;
   const tokens = metadata.array("tokenizer.ggml.tokens");
+  /** Ids outside the vocabulary are found in the wild; llama.cpp takes them for absent, and so do we. */
+  const specialToken = (name: string) => {
+    const id = metadata.number(`tokenizer.ggml.${name}_token_id`);
+    return id !== undefined && id >= 0 && id < (tokens?.count ?? 0) ? id : undefined;
+  };
   const experts = number("expert_count");
   const poolingType = number("pooling_type");
 
@@ -102,9 +107,9 @@ export function outlineOf(model: ModelFile): ModelOutline {
     vocabularySize: tokens?.count ?? number("vocab_size"),
     tokenizer: metadata.string("tokenizer.ggml.model"),
     preTokenizer: metadata.string("tokenizer.ggml.pre"),
-    bosTokenId: metadata.number("tokenizer.ggml.bos_token_id"),
-    eosTokenId: metadata.number("tokenizer.ggml.eos_token_id"),
-    eotTokenId: metadata.number("tokenizer.ggml.eot_token_id"),
+    bosTokenId: specialToken("bos"),
+    eosTokenId: specialToken("eos"),
+    eotTokenId: specialToken("eot"),
     addBos: metadata.boolean("tokenizer.ggml.add_bos_token"),
     addEos: metadata.boolean("tokenizer.ggml.add_eos_token"),
     chatTemplate: metadata.string("tokenizer.chat_template"),

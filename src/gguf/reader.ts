@@ -6,6 +6,7 @@ import type { Metadata } from "./metadata.js";
 import { MetadataReader, readMetadata } from "./metadata-reader.js";
 import { notAGguf } from "./other-formats.js";
 import {
+  longestTensorName,
   type TensorTypeName,
   tensorBytes,
   tensorElements,
@@ -41,9 +42,8 @@ export interface TensorInfo {
   bytes: number;
 }
 
-/** GGML_MAX_DIMS and GGML_MAX_NAME of ggml.h. */
+/** GGML_MAX_DIMS of ggml.h. */
 const mostDimensions = 4;
-const longestTensorName = 63;
 /** llama.cpp compares every name with all before it: above this, a load would take minutes for names alone. */
 const mostTensors = 32_768;
 const mostKeys = 16_384;

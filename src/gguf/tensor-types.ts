@@ -41,6 +41,9 @@ export const tensorTypes = {
   Q2_0: { id: 42, blockElements: 64, blockBytes: 18, quantised: true },
 } as const satisfies Record<string, TensorType>;
 
+/** Bytes of the longest tensor name: GGML_MAX_NAME of ggml.h holds one more, for the NUL. */
+export const longestTensorName = 63;
+
 /** How a tensor's elements are stored: `blockElements` consecutive elements of a row take `blockBytes`. */
 export interface TensorType {
   /** The number of this type in GGUF files. */

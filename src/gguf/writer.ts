@@ -4,7 +4,7 @@ import { JaugeError } from "../errors.js";
 import { fileReasons } from "../messages/gguf.js";
 import { localized } from "../messages/locale.js";
 import { encodeMetadata, encodeString, uint32, uint64, type WritableMetadata } from "./encode.js";
-import { type TensorTypeName, tensorBytes, tensorTypes } from "./tensor-types.js";
+import { longestTensorName, type TensorTypeName, tensorBytes, tensorTypes } from "./tensor-types.js";
 
 /** What a GGUF file is made of. */
 export interface GgufContents {
@@ -77,7 +77,12 @@ interface Layout {
 
 function layoutOf(tensors: readonly TensorSource[], alignment: number): Layout {
   let end = 0;
+  const names = new Set<string>();
   const placed = tensors.map(({ name, type, shape }) => {
+    const nameBytes = Buffer.byteLength(name);
+    if (nameBytes === 0 || nameBytes > longestTensorName || name.includes("\0") || names.has(name))
+      throw new RangeError(`${JSON.stringify(name)} cannot name a tensor, or does already`);
+    names.add(name);
     const bytes = tensorBytes(type, shape);
     if (bytes === undefined) throw new RangeError(`${name}: [${shape.join(", ")}] is no shape for ${type}`);
     const offset = end;

@@ -222,7 +222,8 @@ function changeTokens(raw: RawGguf, dice: Dice): string {
   if (change === "long") strings[at] = Buffer.alloc(dice.pick([1000, 70_000, 300_000]), "x");
   if (change === "drop")
     key.count = BigInt(strings.splice(at, dice.pick([1, strings.length])).length && strings.length);
-  if (change === "byte") strings[dice.between(3, 258)] = Buffer.from(`missing-${at}`);
+  if (change === "byte")
+    strings[Math.min(dice.between(3, 258), strings.length - 1)] = Buffer.from(`missing-${at}`);
   return `token ${at}: ${change}`;
 }
 

@@ -177,6 +177,16 @@ describe("writeGguf", () => {
     expect((await readdir(temporary.path("."))).filter((file) => file.startsWith("failed"))).toEqual([]);
   });
 
+  it("refuses tensor names that no reader would take", async () => {
+    const write = (...names: string[]) =>
+      writeGguf(temporary.path("names.gguf"), {
+        metadata: new Map(),
+        tensors: names.map((name) => ({ name, type: "F32", shape: [1], data: () => [Buffer.alloc(4)] })),
+      });
+    for (const names of [[""], ["x".repeat(64)], ["a\0b"], ["same", "same"]])
+      await expect(write(...names)).rejects.toThrow(RangeError);
+  });
+
   it("says why a file cannot be written", async () => {
     const write = writeGguf(temporary.path("no/such/folder/x.gguf"), { metadata: new Map(), tensors: [] });
     await expect(write).rejects.toMatchObject({ code: "file-unwritable" });
