@@ -39,6 +39,8 @@ export class Executor {
   private nextSampler = 1;
   private nextAdmission = 1;
   private failures = 0;
+  /** The KV cache overflowed: whoever is let in before a sequence has left would overflow it again. */
+  private isCrowded = false;
   private seenRestarts: number;
   private loop: Promise<void> | undefined;
   private isClosed = false;
@@ -53,7 +55,8 @@ export class Executor {
     const copyMs = kvBytes / context.sequences / copyBytesPerMs;
     const layout = engine.plan.kvLayout;
     this.slots = new SlotTable({
-      count: context.sequences,
+      // Every running sequence gets a token in every micro-batch: no more of them than it has tokens.
+      count: Math.min(context.sequences, context.microBatch),
       layout,
       wholeOnly: model.isRecurrent,
       leastToCopy: () => Math.max(4, this.timing.prefillTokensIn(copyMs) ?? 16),
@@ -120,6 +123,8 @@ export class Executor {
         await this.engine.restart().catch(() => {});
       }
     }
+    // Closed meanwhile: it is taken in only to be let go.
+    if (this.isClosed) sequence.cancel();
     this.enqueue(sequence);
   }
 
@@ -174,9 +179,8 @@ export class Executor {
   }
 
   private endCancelled(): void {
-    for (const sequence of [...this.waiting, ...this.running]) {
-      if (sequence.isCancelled) this.leave(sequence, () => sequence.finish("cancelled"));
-      else if (sequence.isOverdue) this.leave(sequence, () => sequence.finish("time"));
+    for (const sequence of [...this.waiting.filter(mustEnd), ...this.running.filter(mustEnd)]) {
+      this.leave(sequence, () => sequence.finish(sequence.isCancelled ? "cancelled" : "time"));
     }
   }
 
@@ -184,7 +188,7 @@ export class Executor {
   private admit(): void {
     for (let index = 0; index < this.waiting.length; ) {
       const sequence = this.waiting[index]!;
-      if (this.slots.free === 0 && !this.preemptFor(sequence)) return;
+      if ((this.slots.free === 0 || this.isCrowded) && !this.preemptFor(sequence)) return;
       if (this.shouldWaitForPrefix(sequence)) {
         index++;
         continue;
@@ -228,6 +232,7 @@ export class Executor {
     else {
       const { slotId } = victim;
       this.preempt(victim);
+      this.isCrowded = true;
       if (slotId !== undefined) this.slots.drop(slotId, this.operations);
     }
   }
@@ -257,8 +262,11 @@ export class Executor {
   ): void {
     if (run.mode === "replay") {
       sequence.computed += run.tokens.length;
-      if (sequence.pending > 0) return;
-      sequence.replays = false;
+      if (sequence.pending > 0) {
+        sequence.replayFrom = Math.max(sequence.replayFrom ?? 0, sequence.computed);
+        return;
+      }
+      sequence.replayFrom = undefined;
       this.takeChosen(sequence, chosen.subarray(chosen.length - 1), logprobs?.slice(-1));
       return;
     }
@@ -291,6 +299,7 @@ export class Executor {
     const place = this.waiting.indexOf(sequence);
     if (place >= 0) this.waiting.splice(place, 1);
     this.running = this.running.filter((other) => other !== sequence);
+    if (sequence.slotId !== undefined) this.isCrowded = false;
     this.slots.release(sequence);
     if (sequence.samplerId !== undefined) this.freedSamplers.push(sequence.samplerId);
     sequence.samplerId = undefined;
@@ -316,6 +325,7 @@ export class Executor {
     this.seenRestarts = this.engine.restarts;
     for (const sequence of this.running.toSorted((a, b) => b.admission - a.admission)) this.preempt(sequence);
     this.slots.clear();
+    this.isCrowded = false;
     this.operations = [];
     this.freedSamplers.length = 0;
     this.pieces.clear();
@@ -323,15 +333,20 @@ export class Executor {
       if (sequence.samplerId === undefined) continue;
       this.freedSamplers.push(sequence.samplerId);
       await this.createSampler(sequence);
-      sequence.replays = sequence.generated > 0;
+      sequence.replayFrom = sequence.generated > 0 ? sequence.promptLength - 1 : undefined;
     }
   }
 
   private failAll(error: unknown): void {
     for (const sequence of [...this.waiting, ...this.running])
       this.leave(sequence, () => sequence.fail(error));
-    this.operations = [];
-    this.freedSamplers.length = 0;
+    // What the KV cache holds is not sure any more.
+    this.slots.clear();
+    this.operations = [{ kind: "clear" }];
     this.failures = 0;
   }
+}
+
+function mustEnd(sequence: Sequence): boolean {
+  return sequence.isCancelled || sequence.isOverdue;
 }
