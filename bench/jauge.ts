@@ -1,7 +1,7 @@
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { greedy } from "../src/engine/sampling.js";
-import type { Generation, GenerationRequest } from "../src/executor/request.js";
+import type { Model } from "../src/index.js";
 import { generatedModel, type ShapeName } from "./generate-model.js";
 import { type Measurement, type RunOptions, report, timed } from "./measurement.js";
 import { fromRoot } from "./paths.js";
@@ -12,25 +12,18 @@ export async function jauge(workload: WorkloadName, options: RunOptions): Promis
   return workload === "single" ? jaugeSingle(options) : [await jaugeJob(workload, options)];
 }
 
-/** What the bench uses of a loaded model. */
-export interface LoadedModel {
-  generate(request: GenerationRequest): Generation;
-  close(): Promise<void>;
-}
-
 /** Loads a model with jauge as it ships: the build in dist/, not a second one compiled with the bench. */
 export async function loadWithJauge(
   modelPath: string,
   options: { contextLength: number; sequences: number; microBatch: number; threads: number },
-): Promise<LoadedModel> {
-  const library = (await import(pathToFileURL(fromRoot("dist", "index.js")).href)) as {
-    load(path: string, options: object): Promise<LoadedModel>;
-  };
-  return library.load(modelPath, { ...options, backend: "cpu", speculation: false });
+): Promise<Model> {
+  const built = pathToFileURL(fromRoot("dist", "index.js")).href;
+  const { load } = (await import(built)) as typeof import("../src/index.js");
+  return load(modelPath, { ...options, backend: "cpu", speculation: false });
 }
 
 /** Continues tokens by the most probable ones, past any end token. */
-export async function generate(model: LoadedModel, tokens: Int32Array, count: number): Promise<number[]> {
+export async function generate(model: Model, tokens: Int32Array, count: number): Promise<number[]> {
   const sampling = { ...greedy, ignoreEndOfGeneration: true };
   const result = await model.generate({ tokens, sampling, maxTokens: count }).result;
   return result.tokens;

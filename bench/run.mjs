@@ -1,6 +1,6 @@
 // `node bench/run.mjs NAME [ARGUMENTS]`: sets up and builds what a bench needs, then runs it.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { ensureBuilt, ensureDependencies, root, run } from "../scripts/setup.mjs";
@@ -24,16 +24,16 @@ run(process.execPath, ["--enable-source-maps", join(bench, "dist", "bench", `${n
 
 /** Installs the peer, here only. Without it, everything but the comparison with it still runs. */
 function ensurePeer() {
-  const stamp = join(bench, "node_modules", ".jauge-installed");
-  const lock = readFileSync(join(bench, "package-lock.json"), "utf8");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  // npm writes this file last, so an install that was interrupted is done again.
+  const installed = join(bench, "node_modules", ".package-lock.json");
+  const lock = join(bench, "package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   console.error("bench: installing the peer (once)…");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const installed = spawnSync(npm, ["ci", "--loglevel=error"], {
+  const result = spawnSync(npm, ["ci", "--loglevel=error"], {
     cwd: bench,
     stdio: ["ignore", 2, 2],
     shell: npm.endsWith(".cmd"),
   });
-  if (installed.status === 0) writeFileSync(stamp, lock);
-  else console.error("bench: the peer could not be installed; its rows will be missing");
+  if (result.status !== 0) console.error("bench: the peer could not be installed; its rows will be missing");
 }
