@@ -166,7 +166,9 @@ class LogTail {
   /** The lines that speak of something wrong; those a person should see with an error. */
   get errors(): string {
     const wrong = [...this.lines, this.partial].filter((line) =>
-      /error|fail|invalid|unable|unknown|abort|assert|missing|out of memory|cannot/i.test(line),
+      /error|fail|invalid|unable|unknown|abort|assert|missing|out of memory|cannot(?! be used with preferred)|requires|does not/i.test(
+        line,
+      ),
     );
     return wrong.slice(-6).join("\n").trim();
   }

@@ -67,6 +67,8 @@ export class SamplerFactory {
   }
 
   private grammar(text: string): Pointer {
+    // To C the text would end there, and a shorter grammar may be a valid one.
+    if (text.includes("\0")) throw new JaugeError("grammar-invalid", { log: "" });
     const sampler = this.llama.llama_sampler_init_grammar(this.vocabulary.pointer, text, "root");
     if (sampler === null) throw new JaugeError("grammar-invalid", { log: "" });
     return sampler;
