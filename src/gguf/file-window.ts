@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
 import { fileReasons } from "../messages/gguf.js";
@@ -30,7 +31,8 @@ export class FileWindow {
   static async open(path: string): Promise<FileWindow> {
     let handle: FileHandle | undefined;
     try {
-      handle = await open(path, "r");
+      // a named pipe would keep a plain open waiting for its writer
+      handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
       const stat = await handle.stat();
       if (!stat.isFile())
         throw Object.assign(new Error(), { code: stat.isDirectory() ? "EISDIR" : "EINVAL" });

@@ -35,8 +35,18 @@ export function validateHyperparameters(model: ModelFile, architecture: string):
   // the graphs of RWKV assert how many shifted tokens their state holds
   if (/^rwkv[67]$/.test(architecture)) h.optional("token_shift_count", 2, 2);
   if (/^(rwkv6qwen2|arwkv7)$/.test(architecture)) h.required("token_shift_count", 1, 1);
+  // and those of Mamba in these two, that its inner size is twice the hidden size
+  if (/^(granitehybrid|jamba)$/.test(architecture))
+    h.expectSame(
+      "ssm.inner_size",
+      h.required("ssm.inner_size", 1, largestHidden * 2),
+      "embedding_length × 2",
+      hidden * 2,
+    );
   validateExperts(h, layers);
   const headSize = validateHeads(h, layers, hidden);
+  validateSlidingWindow(h);
+  validateLatentAttention(h);
   validateRope(h, headSize);
 }
 
@@ -94,6 +104,27 @@ function validateHeads(h: Hyperparameters, layers: number, hidden: number): numb
     h.expectSame("attention.value_length_swa", swaValueSize, "attention.key_length_swa", swaSize);
   }
   return size;
+}
+
+/** Where a window is set, some layer must slide: llama.cpp asserts it. A pattern of 1 means none does. */
+function validateSlidingWindow(h: Hyperparameters): void {
+  const name = "attention.sliding_window_pattern";
+  if (!h.optional("attention.sliding_window", 0, mostAnything)) return;
+  const pattern = h.model.metadata.get(h.key(name));
+  const items = pattern?.type === "array" ? (pattern.value.items ?? []).map(Number) : undefined;
+  const slides = items ? items.some((item) => item !== 0) : h.optional(name) !== 1;
+  if (!slides) throw invalid(h.model, h.key(name), problems.noLayerSlides());
+}
+
+/** Multi-head latent attention caches the compressed K and the part RoPE turns, as one head. */
+function validateLatentAttention(h: Hyperparameters): void {
+  if (!h.optional("attention.key_length_mla", 0, largestHidden)) return;
+  const rank = h.required("attention.kv_lora_rank", 1, largestHidden);
+  const turned = h.required("rope.dimension_count", 0, largestHidden);
+  const size = h.required("attention.key_length", 1, largestHidden);
+  const valueSize = h.required("attention.value_length", 1, largestHidden);
+  h.expectSame("attention.key_length", size, "attention.kv_lora_rank + rope.dimension_count", rank + turned);
+  h.expectSame("attention.value_length", valueSize, "attention.kv_lora_rank", rank);
 }
 
 function validateRope(h: Hyperparameters, headSize: number | undefined): void {

@@ -44,6 +44,7 @@ const en = {
   noWeights: () => "the file holds no model of its own (a projector, adapter or vocabulary)",
   notContiguous: (f: { offset: number; expected: number }) =>
     `its data starts at ${f.offset}, right behind the tensor before it would be ${f.expected}`,
+  noLayerSlides: () => "no layer uses the sliding window that is set",
   unrunnableType: (f: { type: string }) => `no weight can have the type ${f.type}`,
   mustBeFloat: (f: { type: string }) => `is ${f.type}; a norm, bias or other vector must be F32`,
   tokenRepeated: (f: { first: number; second: number }) =>
@@ -91,6 +92,7 @@ const fr: typeof en = {
     "le fichier ne contient pas de modèle complet (un projecteur, un adaptateur ou un vocabulaire)",
   notContiguous: (f) =>
     `ses données commencent à ${f.offset}, juste après le tenseur précédent ce serait ${f.expected}`,
+  noLayerSlides: () => "aucune couche n'utilise la fenêtre glissante qui est définie",
   unrunnableType: (f) => `aucun poids ne peut avoir le type ${f.type}`,
   mustBeFloat: (f) => `est ${f.type} ; une norme, un biais ou un autre vecteur doit être F32`,
   tokenRepeated: (f) => `les tokens ${f.first} et ${f.second} sont le même texte`,

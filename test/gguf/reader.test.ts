@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/errors.js";
@@ -134,6 +135,12 @@ describe("readGguf refuses", () => {
     ],
   ])("%s", async (_, read) => {
     await expect(read()).rejects.toMatchObject({ code: "file-unreadable" });
+  });
+
+  it.skipIf(process.platform === "win32")("a named pipe, without waiting for its writer", async () => {
+    const path = temporary.path("pipe.gguf");
+    execFileSync("mkfifo", [path]);
+    await expect(readGguf(path)).rejects.toMatchObject({ code: "file-unreadable" });
   });
 
   it.each<[string, string | Buffer, RegExp]>([

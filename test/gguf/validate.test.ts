@@ -97,6 +97,14 @@ describe("validateModel", () => {
     ["llama.nextn_predict_layers", uint("llama.nextn_predict_layers", 5)],
     ["llama.pooling_type", uint("llama.pooling_type", 9)],
     [
+      "sliding_window_pattern",
+      both(
+        uint("llama.attention.sliding_window", 16),
+        layers("llama.attention.sliding_window_pattern", [0, 0, 0, 0, 0]),
+      ),
+    ],
+    ["llama.attention.kv_lora_rank", uint("llama.attention.key_length_mla", 16)],
+    [
       "blk.2.ffn_norm.weight",
       (raw) => {
         raw.tensors.find(({ name }) => `${name}` === "blk.2.ffn_norm.weight")!.type = 26;
