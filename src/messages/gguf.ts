@@ -1,5 +1,5 @@
-import type { ErrorText } from "./error-text.js";
 import { formatBytes } from "../units.js";
+import type { ErrorText } from "./error-text.js";
 
 const en = {
   "file-unreadable": (f: { path: string; reason: string }): ErrorText => ({
