@@ -45,8 +45,8 @@ export function reportError(error: unknown, options: { json: boolean; verbose: b
   }
   const what = error instanceof Error ? error.message : String(error);
   const fix = isJaugeError(error) ? error.fix : unexpected.fix;
-  process.stderr.write(`${styled("red", `${labels.error}:`, process.stderr)} ${what}\n`);
-  if (fix) process.stderr.write(`${styled("cyan", `${labels.fix}:`, process.stderr)} ${fix}\n`);
+  process.stderr.write(`${styled("red", labels.error, process.stderr)} ${what}\n`);
+  if (fix) process.stderr.write(`${styled("cyan", labels.fix, process.stderr)} ${fix}\n`);
   if (options.verbose) printStack(error);
 }
 

@@ -20,19 +20,29 @@ const commands: Record<string, () => Promise<CommandPart>> = {
 
 const { labels, program: texts, exitCodes: exitCodeTexts, unexpected } = localized(cliMessages);
 
+/** Commander's headings in the person's language. */
+const titles: Record<string, string> = {
+  "Usage:": labels.usage,
+  "Options:": labels.options,
+  "Arguments:": labels.arguments,
+  "Commands:": labels.commands,
+};
+
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(exitCodes.ok);
   throw error;
 });
-process.on("uncaughtException", (error) => process.exit(fail(error, process.argv.slice(2))));
+process.on("uncaughtException", (error) => process.exit(fail(error, process.argv.slice(2), "jauge")));
 await main(process.argv.slice(2));
 
 async function main(given: readonly string[]): Promise<void> {
   let rest: readonly string[] = given;
+  let about = "jauge";
   try {
     const { name, others } = whichCommand(given);
     rest = others;
+    if (name) about = `jauge ${name}`;
     const loaded = await Promise.all((name ? [name] : Object.keys(commands)).map((key) => commands[key]!()));
     const program = createProgram(loaded.map((part) => part.command));
     if (!name) {
@@ -44,11 +54,11 @@ async function main(given: readonly string[]): Promise<void> {
       const translated = translateArguments(rest, spellingsOf(tables));
       rest = translated.arguments;
       const options = translated.ignored.join(", ");
-      if (options) note(`${labels.warning}: ${unexpected.ignored({ options })}`);
+      if (options) note(`${labels.warning} ${unexpected.ignored({ options })}`);
     }
     await program.parseAsync([name, ...rest], { from: "user" });
   } catch (error) {
-    process.exitCode = fail(error, rest);
+    process.exitCode = fail(error, rest, about);
   }
 }
 
@@ -85,13 +95,6 @@ function createProgram(parts: readonly CommandUnknownOpts[]): Command {
   return program;
 }
 
-const titles: Record<string, string> = {
-  "Usage:": labels.usage,
-  "Options:": labels.options,
-  "Arguments:": labels.arguments,
-  "Commands:": labels.commands,
-};
-
 function programHelp(): string {
   const examples = [
     "jauge",
@@ -110,12 +113,12 @@ function version(): string {
   return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
 }
 
-/** Reports an error, and says what status to end with. */
-function fail(error: unknown, given: readonly string[]): number {
+/** Reports an error of the command `about`, and says what status to end with. */
+function fail(error: unknown, given: readonly string[], about: string): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok; // help and version
   const end = given.indexOf("--");
   const options = end < 0 ? given : given.slice(0, end);
-  const shown = error instanceof CommanderError ? usageError(error, "jauge") : error;
+  const shown = error instanceof CommanderError ? usageError(error, about) : error;
   reportError(shown, {
     json: options.includes("--json"),
     verbose: options.includes("--verbose") || options.includes("-v"),
