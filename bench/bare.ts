@@ -5,7 +5,7 @@ import { generatedModel, type ShapeName } from "./generate-model.js";
 import { type Measurement, report, timed } from "./measurement.js";
 import { job, jobPrompts, randomTokens, single, type WorkloadName } from "./workloads.js";
 
-/** What can be tuned about the bare loop; the defaults are the best found, and README.md says how they were found. */
+/** What can be tuned about the bare loop; take the settings that are best for it on the machine at hand. */
 export interface BareTuning {
   threads: number;
   /** Sequences that are prefilled in lockstep, each with an equal share of the micro-batch. */

@@ -10,7 +10,7 @@ import { fromRoot } from "./paths.js";
 import type { NodeLlamaCpp, PeerSequence } from "./peer-types.js";
 import { job, jobPrompts, randomTokens, single, type WorkloadName } from "./workloads.js";
 
-/** How the peer's batching runs; the defaults are the best found. */
+/** How the peer's batching runs; take the settings that are best for it on the machine at hand. */
 export interface PeerTuning extends RunOptions {
   order: "maximumParallelism" | "firstInFirstOut";
   /** Carry the shared prefix from one sequence to the others through a file, the one way the peer offers. */
@@ -124,7 +124,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     options: {
       shape: { type: "string", default: "1b" },
       threads: { type: "string", default: "2" },
-      order: { type: "string", default: "maximumParallelism" },
+      order: { type: "string", default: "firstInFirstOut" },
       "no-file": { type: "boolean", default: false },
     },
     allowPositionals: true,
