@@ -11,7 +11,7 @@ import { openModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
 import { commaList, integer, invalid, layerCount, type ValueParser } from "./option-values.js";
 import { type ModelValues, modelOptions, type OutputValues, outputOptions } from "./options.js";
-import { markdownTable, note, print } from "./terminal.js";
+import { markdownTable, note, print, showStatus } from "./terminal.js";
 
 const { bench: texts, expected, run: runTexts } = localized(cliMessages);
 const descriptions = localized(optionMessages);
@@ -79,7 +79,10 @@ async function bench(argument: string | undefined, values: BenchValues): Promise
     );
     info = model.info;
     for (const test of tests) {
-      rows.push({ test, setting, ...(await measure(model, test, values.repetitions ?? 5)) });
+      const repetitions = values.repetitions ?? 5;
+      const onRun = (repetition: number) => showStatus(`${testName(test)} ${repetition}/${repetitions}`);
+      rows.push({ test, setting, ...(await measure(model, test, repetitions, onRun)) });
+      showStatus("");
     }
   }
   if (values.json) await print(`${JSON.stringify(asJson(rows, settings))}\n`);

@@ -21,6 +21,11 @@ export function note(text: string): void {
   process.stderr.write(`${styled("dim", text, process.stderr)}\n`);
 }
 
+/** Shows what goes on, in place of what was shown before, on a terminal only. Empty removes it. */
+export function showStatus(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
 /** Columns padded to the same width, two blanks apart. The columns named in `right` are aligned to the right. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];

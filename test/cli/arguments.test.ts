@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { translateArguments } from "../../src/cli/arguments.js";
-import { spellingsOf } from "../../src/cli/option-spec.js";
+import { type OptionTable, spellingsOf } from "../../src/cli/option-spec.js";
 import {
   answerOptions,
   modelOptions,
@@ -10,7 +10,14 @@ import {
   samplingOptions,
 } from "../../src/cli/options.js";
 
-const tables = [promptOptions, answerOptions, reportOptions, outputOptions, modelOptions, samplingOptions];
+const tables: OptionTable[] = [
+  promptOptions,
+  answerOptions,
+  reportOptions,
+  outputOptions,
+  modelOptions,
+  samplingOptions,
+];
 const known = spellingsOf(tables);
 const translate = (line: string) => translateArguments(line.split(" "), known);
 

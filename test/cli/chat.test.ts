@@ -103,6 +103,15 @@ describe("npm start in a terminal", () => {
     expect(await chat.exit()).toBe(0);
   });
 
+  it("says when the oldest turns no longer fit", async () => {
+    const chat = await open(temporaryFolder(), "--temp", "0", "-n", "40", "-c", "128");
+    await chat.line("Once upon a time", /token limit/);
+    await chat.line("Then", /token limit/);
+    await chat.line("And then", /oldest turns? (was|were) left out/);
+    chat.type(endOfInput);
+    expect(await chat.exit()).toBe(0);
+  });
+
   it("keeps the lines typed for the next chat, for their owner only", async () => {
     const state = temporaryFolder();
     mkdirSync(join(state, "jauge"), { recursive: true });
