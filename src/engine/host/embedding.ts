@@ -4,7 +4,7 @@ import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
 import type { Native } from "../native/open.js";
 import type { Pooling } from "../protocol.js";
 import { BatchBuffer } from "./batch.js";
-import { contextParams } from "./parameters.js";
+import { contextParams, poolingTypes } from "./parameters.js";
 
 /** Sequences embedded at once: enough to fill micro-batches with short texts. */
 const parallelTexts = 16;
@@ -21,13 +21,19 @@ export class Embedder {
     private readonly model: Pointer,
     private readonly plan: Plan,
     private readonly size: number,
+    /** Gives a new context what the conversation's own has: LoRA adapters. */
+    private readonly prepare: (context: Pointer) => void,
   ) {}
 
   /** One vector per text; with pooling `none`, that of its last token. Errors: `text-too-long`, `embeddings-unsupported`. */
   async embed(texts: Int32Array[], pooling: Pooling): Promise<Float32Array[]> {
-    const longest = Math.max(...texts.map((text) => text.length), 1);
+    const longest = texts.reduce((most, text) => Math.max(most, text.length), 1);
     const limit = Math.max(this.plan.contextLength, 1);
     if (longest > limit) throw new JaugeError("text-too-long", { tokens: longest, limit });
+    if (texts.some((text) => text.length === 0))
+      throw new JaugeError("embeddings-unsupported", { reason: "a text has no tokens" });
+    if (pooling === "rank" && !this.isReranker)
+      throw new JaugeError("embeddings-unsupported", { reason: "it was not made for ranking" });
     const { batch } = await this.contextFor(longest, pooling);
     const vectors: Float32Array[] = [];
     let start = 0;
@@ -85,10 +91,9 @@ export class Embedder {
     const current = this.context;
     if (current && current.pooling === pooling && current.batch.capacity >= longest) return current;
     this.close();
-    const capacity = Math.min(
-      Math.max(Math.ceil(longest / 256) * 256, 512),
-      Math.max(this.plan.contextLength, longest),
-    );
+    const wanted = Math.min(Math.max(longest, 512), Math.max(longest, this.plan.contextLength));
+    // libllama aborts where pooled micro-batches do not divide into the sequences.
+    const capacity = Math.ceil(wanted / 256) * 256;
     const params = contextParams(this.native, {
       ...this.plan,
       embeddings: { pooling },
@@ -100,7 +105,19 @@ export class Embedder {
     });
     const pointer = await inBackground(this.native.llama.llama_init_from_model, this.model, params);
     if (pointer === null) throw new JaugeError("context-failed", { reason: "embeddings", log: "" });
+    this.prepare(pointer);
     this.context = { pointer, pooling, batch: new BatchBuffer(capacity) };
     return this.context;
+  }
+
+  /** Whether the model says that its pooling gives a rank: others have no layer to rank with. */
+  private get isReranker(): boolean {
+    const { llama } = this.native;
+    const value = (key: string) => {
+      const text = new Uint8Array(128);
+      const length = llama.llama_model_meta_val_str(this.model, key, text, text.length);
+      return Buffer.from(text.subarray(0, Math.max(0, length))).toString();
+    };
+    return value(`${value("general.architecture")}.pooling_type`) === String(poolingTypes.rank);
   }
 }

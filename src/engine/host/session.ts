@@ -9,6 +9,7 @@ import { listDevices, memoryUse } from "./devices.js";
 import { Embedder } from "./embedding.js";
 import { contextParams, modelParams } from "./parameters.js";
 import { SamplerFactory } from "./samplers.js";
+import { checkState, type StateOwner, sealState } from "./state-file.js";
 import { StepRunner } from "./step.js";
 import { Vocabulary } from "./vocabulary.js";
 
@@ -20,6 +21,7 @@ export class Session {
   private constructor(
     private readonly native: Native,
     private readonly context: Pointer,
+    private readonly plan: Plan,
     readonly vocabulary: Vocabulary,
     readonly opened: OpenedModel,
     embedder: Embedder,
@@ -46,7 +48,7 @@ export class Session {
     const adapters = dry ? [] : await loadAdapters(native, plan, model);
     const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
     if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
-    if (adapters.length > 0) setAdapters(native, context, adapters);
+    setAdapters(native, context, adapters);
     attachThreadpools(native, context, plan);
 
     const vocabulary = new Vocabulary(llama, llama.llama_model_get_vocab(model));
@@ -68,8 +70,10 @@ export class Session {
       },
       loadMs: performance.now() - started,
     };
-    const embedder = new Embedder(native, model, plan, facts.embeddingSize);
-    return new Session(native, context, vocabulary, opened, embedder);
+    const embedder = new Embedder(native, model, plan, facts.embeddingSize, (other) =>
+      setAdapters(native, other, adapters),
+    );
+    return new Session(native, context, plan, vocabulary, opened, embedder);
   }
 
   memory(): MemoryUse[] {
@@ -88,12 +92,13 @@ export class Session {
       tokens.length,
     );
     if (bytes === 0) throw new JaugeError("state-unusable", { path, reason: "it could not be written" });
-    return bytes;
+    return sealState(path, this.stateOwner);
   }
 
   /** Reads a sequence's KV state back; returns its tokens. Errors: `state-unusable`. */
   async loadState(path: string, sequence: number): Promise<Int32Array> {
     const { llama } = this.native;
+    await checkState(path, this.stateOwner);
     const tokens = new Int32Array(this.opened.context.length);
     const found = new BigUint64Array(1);
     const bytes = await inBackground(
@@ -110,9 +115,16 @@ export class Session {
     if (bytes === 0)
       throw new JaugeError("state-unusable", {
         path,
-        reason: "it is of another model or setting, or damaged",
+        reason: "it is of another setting, or longer than the context",
       });
     return tokens.slice(0, Number(found[0]));
+  }
+
+  private get stateOwner(): StateOwner {
+    const { architecture, parameters, vocabularySize } = this.opened.model;
+    const { kvTypeK, kvTypeV, kvLayout, sequences } = this.plan;
+    const kvStreams = kvLayout === "unified" ? 1 : sequences;
+    return { architecture, parameters, vocabularySize, kvTypeK, kvTypeV, kvStreams };
   }
 }
 
@@ -153,6 +165,7 @@ async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise
 }
 
 function setAdapters(native: Native, context: Pointer, adapters: Adapter[]): void {
+  if (adapters.length === 0) return;
   const pointers = new BigUint64Array(adapters.map(({ pointer }) => pointer));
   const scales = new Float32Array(adapters.map(({ scale }) => scale));
   native.llama.llama_set_adapters_lora(context, pointers, adapters.length, scales);
