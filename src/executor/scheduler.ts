@@ -70,7 +70,7 @@ function draftFor(
   tokens: number,
   outputs: number,
 ): Int32Array | undefined {
-  if (decoding.length > speculatingSequences || sequence.replays) return undefined;
+  if (decoding.length > speculatingSequences) return undefined;
   const { maxTokens } = sequence.request;
   const wanted = maxTokens === undefined ? Number.POSITIVE_INFINITY : maxTokens - sequence.generated - 1;
   const room = options.contextLength - sequence.tokens.length - 1;
@@ -89,15 +89,15 @@ function decodeRun(sequence: Sequence, draft: Int32Array | undefined): Run {
 
 /** The next part of a sequence's pending tokens; where it is the last part, its last token gives logits. */
 function prefillRun(sequence: Sequence, share: number, outputs: number): Run {
-  const { tokens, computed } = sequence;
+  const { tokens, computed, replayFrom } = sequence;
   let end = Math.min(computed + share, tokens.length);
-  if (!sequence.replays) {
+  if (replayFrom === undefined) {
     const last = end === tokens.length;
     if (last && outputs === 0) end--;
     return runOf(sequence, tokens.view(computed, end), end === tokens.length ? 1 : 0, "verify");
   }
   // A replayed sampler chooses again at every position from the prompt's last token on.
-  const firstOutput = Math.max(computed, sequence.promptLength - 1);
+  const firstOutput = Math.max(computed, replayFrom);
   end = Math.min(end, firstOutput + outputs);
   const run = runOf(sequence, tokens.view(computed, end), Math.max(0, end - firstOutput), "replay");
   if (end < tokens.length) run.next = tokens.at(end);

@@ -20,8 +20,11 @@ export class Sequence implements Generation {
   computed = 0;
   /** Its sampler in the host; undefined for plain greedy. */
   samplerId: number | undefined;
-  /** The sampler was lost with its host: it must go through all generated tokens again. */
-  replays = false;
+  /**
+   * The sampler was lost with its host: a new one must go through the generated tokens again. The position whose
+   * logits it has to see next; undefined where it has seen them all.
+   */
+  replayFrom: number | undefined;
   /** Order of admission, for pre-emption: the youngest goes first. */
   admission = 0;
   /** Rate at which speculated tokens were right, a moving average. */
@@ -81,7 +84,7 @@ export class Sequence implements Generation {
   }
 
   get isPrefilling(): boolean {
-    return this.pending > 1;
+    return this.pending > 1 || this.replayFrom !== undefined;
   }
 
   get isCancelled(): boolean {

@@ -49,6 +49,8 @@ export class SlotTable {
   /** Tokens of the sequence that some running one holds or will soon have computed. */
   longestExpected(sequence: Sequence): number {
     let longest = 0;
+    // Its state will have gone beyond what is shared.
+    if (this.options.wholeOnly) return 0;
     for (const { owner } of this.slots) {
       if (!owner) continue;
       longest = Math.max(longest, owner.tokens.commonPrefix(owner.promptLength, sequence.tokens));
@@ -112,13 +114,14 @@ export class SlotTable {
   }
 
   /**
-   * Moves running sequences from the highest slots into gaps below them. With separate streams, a micro-batch
+   * Moves running sequences from the highest slots into gaps between them. With separate streams, a micro-batch
    * is split where sequence ids are not consecutive, and every part reads all the weights.
    */
   compact(operations: MemoryOperation[]): void {
     for (;;) {
-      const gap = this.slots.find((slot) => !slot.owner);
+      const lowest = this.slots.findIndex((slot) => slot.owner);
       const highest = this.slots.findLast((slot) => slot.owner);
+      const gap = this.slots.find((slot) => !slot.owner && slot.id > lowest);
       if (!gap || !highest || gap.id > highest.id) return;
       const sequence = highest.owner!;
       this.copy(highest, gap, sequence.computed, operations);
@@ -177,7 +180,7 @@ export class SlotTable {
 
 /** The last token of a sequence is always computed: its logits choose the next. A replay needs more of them. */
 function usableLength(sequence: Sequence): number {
-  return (sequence.replays ? sequence.promptLength : sequence.tokens.length) - 1;
+  return sequence.replayFrom ?? sequence.tokens.length - 1;
 }
 
 function emptySlot(id: number): Slot {

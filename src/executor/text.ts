@@ -44,9 +44,18 @@ export class TextStream {
     this.text += this.trimStart && this.text === "" ? text.trimStart() : text;
   }
 
+  /** Where the stop string that is complete first begins; of those that end together, the longest. -1: none. */
   private firstStop(): number {
-    const places = this.stops.map((stop) => this.held.indexOf(stop)).filter((place) => place >= 0);
-    return places.length === 0 ? -1 : Math.min(...places);
+    let first = -1;
+    let firstEnd = Number.POSITIVE_INFINITY;
+    for (const stop of this.stops) {
+      const place = this.held.indexOf(stop);
+      const end = place + stop.length;
+      if (place < 0 || end > firstEnd || (end === firstEnd && place > first)) continue;
+      first = place;
+      firstEnd = end;
+    }
+    return first;
   }
 
   /** Length of the longest end of `held` that begins a stop string. */

@@ -37,11 +37,12 @@ export class StepRunner {
     const started = performance.now();
     // The background thread owns the context until the call returns; nothing else touches it meanwhile.
     const status = await inBackground(this.llama.llama_decode, this.context, this.batch.native);
-    result.decodeMs = performance.now() - started;
     if (status === 1) return { ...result, status: "full" };
     if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
 
     if (this.batch.outputRows > 0) this.readLogits();
+    // A device computes on after the call; it is done when the logits are there.
+    result.decodeMs = performance.now() - started;
     step.runs.forEach((run, index) => {
       result.chosen.push(this.choose(run, rows[index]!, result));
     });
