@@ -39,7 +39,7 @@ const en = {
   }),
   "prompt-too-long": (f: { tokens: number; contextLength: number; reserve: number }): ErrorText => ({
     what: `The system prompt and the last message take ${f.tokens} tokens; the context holds ${f.contextLength}, of which ${f.reserve} are kept for the answer`,
-    fix: "Shorten the message, ask for a shorter answer, or raise the context length with --context.",
+    fix: "Shorten the message, ask for a shorter answer, or raise the context length with --ctx-size.",
   }),
   "json-schema-unsupported": (f: { path: string; keyword: string; problem: SchemaProblem }): ErrorText => ({
     what: `JSON schema, ${f.path}: "${f.keyword}" ${schemaProblems.en[f.problem]}`,
@@ -62,7 +62,7 @@ const fr: typeof en = {
   }),
   "prompt-too-long": (f) => ({
     what: `L'invite système et le dernier message font ${f.tokens} jetons ; le contexte en contient ${f.contextLength}, dont ${f.reserve} sont gardés pour la réponse`,
-    fix: "Raccourcissez le message, demandez une réponse plus courte, ou augmentez la longueur du contexte avec --context.",
+    fix: "Raccourcissez le message, demandez une réponse plus courte, ou augmentez la longueur du contexte avec --ctx-size.",
   }),
   "json-schema-unsupported": (f) => ({
     what: `Schéma JSON, ${f.path} : « ${f.keyword} » ${schemaProblems.fr[f.problem]}`,
