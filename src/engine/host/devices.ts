@@ -42,18 +42,32 @@ export function deviceNamed(native: Native, name: string): Pointer {
   return found;
 }
 
-/** What a context and its model allocated, per device; all host buffers together as `host`. */
-export function memoryUse(native: Native, context: Pointer): MemoryUse[] {
+/**
+ * What a context and its model allocated, or in a `dry` run would allocate, per device; all host buffers together as
+ * `host`.
+ */
+export function memoryUse(native: Native, context: Pointer, dry: boolean): MemoryUse[] {
   const uses = new Map<string, MemoryUse>();
-  for (const buffer of memoryBreakdown(native.library, context)) {
-    const device = bufferDevice(native, buffer.bufferType);
+  for (const { bufferType, weights, kv, compute } of memoryBreakdown(native.library, context)) {
+    const device = bufferDevice(native, bufferType);
+    const extra = (bytes: number) => (dry ? bytes + unmeasuredBytes(native, bufferType, bytes) : bytes);
     const use = uses.get(device) ?? { device, weightsBytes: 0, kvBytes: 0, computeBytes: 0 };
-    use.weightsBytes += buffer.weights;
-    use.kvBytes += buffer.kv;
-    use.computeBytes += buffer.compute;
+    use.weightsBytes += extra(weights);
+    use.kvBytes += extra(kv);
+    use.computeBytes += extra(compute);
     uses.set(device, use);
   }
   return [...uses.values()];
+}
+
+/**
+ * What a buffer takes beyond what a dry run says. Vulkan's pinned host memory comes with 32 bytes more for each
+ * buffer (ggml_backend_vk_host_buffer_type_alloc_buffer, ggml-vulkan.cpp v0.5.0); big ones are split at the type's
+ * greatest size.
+ */
+function unmeasuredBytes({ ggml }: Native, bufferType: Pointer, bytes: number): number {
+  if (bytes === 0 || ggml.bufferTypeName(bufferType) !== "Vulkan_Host") return 0;
+  return 32 * Math.ceil(bytes / Number(ggml.bufferTypeMaxSize(bufferType)));
 }
 
 function bufferDevice(native: Native, bufferType: Pointer): string {

@@ -59,7 +59,7 @@ export class Session {
       systemInfo: llama.llama_print_system_info(),
       description: description(native, model),
       devices: listDevices(native),
-      memory: memoryUse(native, context),
+      memory: memoryUse(native, context, dry),
       model: facts,
       context: {
         length: llama.llama_n_ctx_seq(context),
@@ -77,7 +77,7 @@ export class Session {
   }
 
   memory(): MemoryUse[] {
-    return memoryUse(this.native, this.context);
+    return memoryUse(this.native, this.context, false);
   }
 
   /** Writes a sequence's KV state and tokens to a file. Errors: `state-unusable`. */

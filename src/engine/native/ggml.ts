@@ -64,6 +64,12 @@ export function ggmlFunctions(ggml: LibraryHandle, base: LibraryHandle) {
       "void *",
       "void *",
     ),
+    bufferTypeMaxSize: declare<[type: Pointer], number | bigint>(
+      base,
+      "ggml_backend_buft_get_max_size",
+      "size_t",
+      "void *",
+    ),
     bufferTypeIsHost: declare<[type: Pointer], boolean>(base, "ggml_backend_buft_is_host", "bool", "void *"),
     defaultThreadpoolParams: base.func("ggml_threadpool_params_default", threadpoolParams, ["int32"]) as (
       threads: number,
