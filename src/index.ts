@@ -16,6 +16,7 @@ export type {
   TokenLogprobs,
 } from "./engine/protocol.js";
 export { defaultSampling, greedy, type SamplingSettings } from "./engine/sampling.js";
+export type { Tokenizer } from "./engine/tokenizer.js";
 export { type ErrorCode, type ErrorFacts, isJaugeError, JaugeError } from "./errors.js";
 export { Executor, type ExecutorOptions } from "./executor/executor.js";
 export { jsonGrammar, jsonSchemaToGrammar } from "./executor/grammar/json-schema.js";
@@ -35,6 +36,13 @@ export { type ModelOutline, outlineOf } from "./gguf/outline.js";
 export { type GgufHeader, readGguf } from "./gguf/reader.js";
 export { validateModel } from "./gguf/validate.js";
 export { defaultThreads } from "./hardware/cpu.js";
-export { defaultModelPath, type GenerateOptions, type LoadOptions, load, type Model } from "./model.js";
+export {
+  defaultModelPath,
+  type GenerateOptions,
+  type LoadOptions,
+  load,
+  loadTokenizer,
+  type Model,
+} from "./model.js";
 export { type KvType, type Plan, simplePlan, type TensorOverride } from "./plan/plan.js";
 export { formatBytes, parseBytes } from "./units.js";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { type ChatGeneration, PreparingGeneration } from "./chat-generation.js";
 import { checkSampling } from "./engine/check-sampling.js";
-import { Engine, measure } from "./engine/engine.js";
+import { Engine, type EngineOptions, measure, VocabularyHost } from "./engine/engine.js";
 import type { Backend } from "./engine/native/libraries.js";
 import type { MemoryUse, OpenedModel, Pooling } from "./engine/protocol.js";
 import { defaultSampling, type SamplingSettings } from "./engine/sampling.js";
@@ -25,7 +25,7 @@ export type { ChatGeneration, ChatResult } from "./chat-generation.js";
 /** The model that comes with the package. */
 export const defaultModelPath = fileURLToPath(new URL("../models/stories260K.gguf", import.meta.url));
 
-/** How to load a model; every setting has a default. */
+/** How to load a model; every setting has a default. A `contextLength` of 0 is the model's own. */
 export interface LoadOptions extends Partial<Omit<Plan, "modelPath">> {
   /** Which libraries compute; `auto` takes the fastest that this machine can use. */
   backend?: Backend | "auto";
@@ -58,16 +58,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
   await validateModel(file);
   const outline = outlineOf(file);
   const plan = planFor(path, outline, options);
-  const libraries = {
-    backend: options.backend ?? (process.env.JAUGE_BACKEND as Backend | undefined) ?? "auto",
-    ...directoryOf(options),
-  };
-  const engineOptions = {
-    libraries,
-    ...(options.signal && { signal: options.signal }),
-    ...(options.onProgress && { onProgress: options.onProgress }),
-    ...(options.onLog && { onLog: options.onLog }),
-  };
+  const engineOptions = engineOptionsOf(options);
   await refuseWhatCannotFit(plan, outline, engineOptions);
   const engine = await Engine.open(plan, engineOptions);
   try {
@@ -77,6 +68,19 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     await engine.close();
     throw error;
   }
+}
+
+/**
+ * Loads a model's vocabulary alone, to turn text into tokens and back: quick, whatever the model's size.
+ * Errors: those of `load`.
+ */
+export async function loadTokenizer(
+  path: string,
+  options: Pick<LoadOptions, "backend" | "libraryDirectory" | "signal" | "onLog"> = {},
+): Promise<VocabularyHost> {
+  await validateModel(await readModel(path));
+  const smallest = { gpuLayers: 0, contextLength: 256, microBatch: 32, threads: 1 };
+  return VocabularyHost.open(simplePlan({ modelPath: path, ...smallest }), engineOptionsOf(options));
 }
 
 /** A loaded model. Many generations may run at once; they share what their prompts have in common. */
@@ -182,9 +186,8 @@ export class Model implements AsyncDisposable {
   }
 
   /** The text of each token by itself, for display: a part of a character shows as U+FFFD. */
-  async tokenTexts(tokens: number[]): Promise<string[]> {
-    const pieces = await this.engine.pieces(tokens);
-    return pieces.map(({ bytes }) => Buffer.from(bytes).toString("utf8"));
+  tokenTexts(tokens: number[]): Promise<string[]> {
+    return this.engine.tokenTexts(tokens);
   }
 
   /** Bytes allocated now, per device. */
@@ -233,6 +236,7 @@ function planFor(path: string, outline: ModelOutline, options: LoadOptions): Pla
   const { signal: _____, onProgress: ______, onLog: _______, ...wishes } = rest;
   const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
   const trained = outline.contextLength ?? 4096;
+  if (given.contextLength === 0) given.contextLength = trained;
   return simplePlan({
     threads: defaultThreads(),
     contextLength: Math.min(trained, 4096),
@@ -241,9 +245,15 @@ function planFor(path: string, outline: ModelOutline, options: LoadOptions): Pla
   });
 }
 
-function directoryOf(options: LoadOptions): { directory?: string } {
+function engineOptionsOf(options: LoadOptions): EngineOptions {
+  const backend = options.backend ?? (process.env.JAUGE_BACKEND as Backend | undefined) ?? "auto";
   const directory = options.libraryDirectory ?? process.env.JAUGE_LIB_DIR;
-  return directory ? { directory } : {};
+  return {
+    libraries: { backend, ...(directory && { directory }) },
+    ...(options.signal && { signal: options.signal }),
+    ...(options.onProgress && { onProgress: options.onProgress }),
+    ...(options.onLog && { onLog: options.onLog }),
+  };
 }
 
 async function formatFor(
@@ -270,11 +280,7 @@ async function formatFor(
  * The system grants host memory that it does not have and kills whoever uses it: a plan that is anywhere near the
  * limit is measured first. Errors: `out-of-memory`.
  */
-async function refuseWhatCannotFit(
-  plan: Plan,
-  outline: ModelOutline,
-  options: Parameters<typeof measure>[1],
-): Promise<void> {
+async function refuseWhatCannotFit(plan: Plan, outline: ModelOutline, options: EngineOptions): Promise<void> {
   const free = availableHostBytes();
   const mapped = plan.loadMode === "auto" || plan.loadMode === "mmap";
   const rough = kvBytesEstimate(plan, outline) + (mapped ? 0 : outline.bytes.total);

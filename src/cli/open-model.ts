@@ -1,11 +1,9 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
-import { readModel } from "../gguf/model-file.js";
-import { outlineOf } from "../gguf/outline.js";
 import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
-import { type LoadOptions, load, type Model } from "../model.js";
+import { type LoadOptions, load, loadTokenizer, type Model } from "../model.js";
 import type { OutputValues } from "./options.js";
 import { LoadProgress, note } from "./terminal.js";
 
@@ -22,7 +20,6 @@ export async function openModel(
   try {
     return await load(path, {
       ...options,
-      ...(options.contextLength === 0 ? { contextLength: await trainedContext(path) } : {}),
       onProgress: (fraction) => progress.update(fraction),
       ...(output.verbose ? { onLog: note } : {}),
     });
@@ -31,9 +28,14 @@ export async function openModel(
   }
 }
 
-/** As in llama.cpp, a context length of 0 is the one that the model was trained for. */
-async function trainedContext(path: string): Promise<number | undefined> {
-  return outlineOf(await readModel(path)).contextLength;
+/** Loads a model's vocabulary. Errors: `model-missing`, and those of `loadTokenizer`. */
+export async function openTokenizer(
+  path: string,
+  options: Parameters<typeof loadTokenizer>[1],
+  output: OutputValues,
+): Promise<Awaited<ReturnType<typeof loadTokenizer>>> {
+  if (!existsSync(path)) throw new JaugeError("model-missing", { path });
+  return loadTokenizer(path, { ...options, ...(output.verbose ? { onLog: note } : {}) });
 }
 
 /** Bytes of a model's file, or of all files of a split model (`name-00001-of-00003.gguf`). */

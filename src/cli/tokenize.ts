@@ -5,7 +5,7 @@ import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
-import { openModel } from "./open-model.js";
+import { openTokenizer } from "./open-model.js";
 import { addOptions, type CommandPart, toggle, type Values, value } from "./option-spec.js";
 import { anyText, invalid } from "./option-values.js";
 import { modelOptions, type OutputValues, outputOptions, pick } from "./options.js";
@@ -64,16 +64,14 @@ async function tokenize(
   const text = argument ?? values.prompt ?? (await readText(values.file));
   const given = values.detokenize ? tokenIds(text) : undefined;
   const { backend, libDir: libraryDirectory } = values;
-  // Only the vocabulary is used: the weights stay in the file, and the context is as small as can be.
-  const smallest = { gpuLayers: 0, contextLength: 256, microBatch: 32 };
-  await using model = await openModel(
+  await using model = await openTokenizer(
     modelPath,
-    { ...smallest, ...(backend ? { backend } : {}), ...(libraryDirectory ? { libraryDirectory } : {}) },
+    { ...(backend ? { backend } : {}), ...(libraryDirectory ? { libraryDirectory } : {}) },
     values,
   );
 
   if (given) {
-    const words = await model.detokenize(Int32Array.from(given));
+    const words = await model.detokenize(Int32Array.from(given), { unparseSpecial: true });
     return await print(values.json ? `${JSON.stringify({ text: words })}\n` : `${words}\n`);
   }
   const addSpecial = values.bos !== false;

@@ -2,6 +2,7 @@ import { isJaugeError, JaugeError } from "../errors.js";
 import { availableHostBytes } from "../hardware/memory.js";
 import { checkPlan } from "../plan/check.js";
 import type { Plan } from "../plan/plan.js";
+import { checkAdapter } from "./check-adapter.js";
 import { Connection } from "./connection.js";
 import type { LibraryWish } from "./native/libraries.js";
 import type {
@@ -9,13 +10,13 @@ import type {
   Asks,
   MemoryUse,
   OpenedModel,
-  Piece,
   Pooling,
   RequestName,
   Step,
   StepResult,
 } from "./protocol.js";
 import type { SamplingSettings } from "./sampling.js";
+import { Tokenizer } from "./tokenizer.js";
 
 export interface EngineOptions {
   libraries?: LibraryWish;
@@ -30,7 +31,7 @@ export interface EngineOptions {
  * calls under way fail with `host-crashed`, and `restart` brings a new host with the same plan: KV cache and
  * samplers are empty then, and whoever ran sequences replays them (the executor does).
  */
-export class Engine {
+export class Engine extends Tokenizer {
   /** How often the host was started anew. */
   restarts = 0;
   private restarting: Promise<void> | undefined;
@@ -41,7 +42,9 @@ export class Engine {
     private readonly options: EngineOptions,
     private connection: Connection,
     private model: OpenedModel,
-  ) {}
+  ) {
+    super();
+  }
 
   /**
    * Loads the model of a plan. Errors: those of the libraries (`library-…`, `backend-unavailable`), `plan-invalid`,
@@ -74,33 +77,6 @@ export class Engine {
   /** Makes a sampler for runs to name. It has seen `history`. Errors: `grammar-invalid`. */
   async createSampler(id: number, settings: SamplingSettings, history: Int32Array): Promise<void> {
     await this.ask("createSampler", { id, settings, history });
-  }
-
-  tokenize(
-    text: string,
-    options: { addSpecial?: boolean; parseSpecial?: boolean } = {},
-  ): Promise<Int32Array> {
-    const { addSpecial = true, parseSpecial = true } = options;
-    return this.askSurely("tokenize", { text, addSpecial, parseSpecial });
-  }
-
-  async detokenize(
-    tokens: Int32Array,
-    options: { removeSpecial?: boolean; unparseSpecial?: boolean } = {},
-  ): Promise<string> {
-    const { removeSpecial = false, unparseSpecial = false } = options;
-    return Buffer.from(
-      await this.askSurely("detokenize", { tokens, removeSpecial, unparseSpecial }),
-    ).toString("utf8");
-  }
-
-  /** The texts of all control tokens: what a prompt must not smuggle in. */
-  controlTokens(): Promise<string[]> {
-    return this.askSurely("controlTokens", {});
-  }
-
-  pieces(tokens: number[]): Promise<Piece[]> {
-    return this.askSurely("pieces", { tokens });
   }
 
   /** One vector per text. Errors: `text-too-long`, `embeddings-unsupported`. */
@@ -157,7 +133,7 @@ export class Engine {
   }
 
   /** Asks what does not depend on KV cache or samplers: where the host dies meanwhile, a new one answers. */
-  private async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+  protected async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
     try {
       return await this.ask(name, asks);
     } catch (error) {
@@ -180,6 +156,44 @@ export async function measure(plan: Plan, options: EngineOptions = {}): Promise<
   }
 }
 
+/** The vocabulary of a model, in a host that reads no weights. */
+export class VocabularyHost extends Tokenizer {
+  private constructor(
+    private readonly plan: Plan,
+    private readonly options: EngineOptions,
+    private connection: Connection,
+  ) {
+    super();
+  }
+
+  /** Errors: those of `Engine.open`. */
+  static async open(plan: Plan, options: EngineOptions = {}): Promise<VocabularyHost> {
+    checkPlan(plan);
+    const connection = new Connection(options);
+    await openModel(connection, plan, options, true);
+    return new VocabularyHost(plan, options, connection);
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+    try {
+      return await this.connection.ask(name, asks);
+    } catch (error) {
+      if (!isJaugeError(error, "host-crashed")) throw error;
+      this.connection = new Connection(this.options);
+      await openModel(this.connection, this.plan, this.options, true);
+      return this.connection.ask(name, asks);
+    }
+  }
+}
+
 /** The devices that the libraries can compute on. */
 export async function listDevices(options: EngineOptions = {}) {
   const connection = new Connection(options);
@@ -190,13 +204,18 @@ export async function listDevices(options: EngineOptions = {}) {
   }
 }
 
-async function openModel(connection: Connection, plan: Plan, options: EngineOptions): Promise<OpenedModel> {
+async function openModel(
+  connection: Connection,
+  plan: Plan,
+  options: EngineOptions,
+  dry = false,
+): Promise<OpenedModel> {
   const { signal } = options;
   const cancel = () => connection.cancelLoad();
   try {
     if (signal?.aborted) throw new JaugeError("cancelled", {});
     signal?.addEventListener("abort", cancel);
-    return await connection.ask("open", { wish: options.libraries ?? {}, plan, dry: false });
+    return await connection.ask("open", { wish: options.libraries ?? {}, plan, dry });
   } catch (error) {
     const log = connection.logTail;
     await connection.close();

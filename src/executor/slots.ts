@@ -154,11 +154,10 @@ export class SlotTable {
   }
 
   private chooseTarget(source: { slot: Slot; shared: number } | undefined): Slot | undefined {
+    // Continue in place where most of the slot is shared anyway; all prompts may share their first token.
+    if (source && !source.slot.owner && source.shared * 2 >= source.slot.length) return source.slot;
     const empty = this.slots.find((slot) => !slot.owner && slot.length === 0);
-    if (!source || source.slot.owner) return empty ?? this.leastRecentlyUsed(() => true);
-    // Continue in place where most of the slot is shared anyway or nothing is free to copy to.
-    const mostlyShared = source.shared * 2 >= source.slot.length;
-    return mostlyShared || !empty ? source.slot : empty;
+    return empty ?? this.leastRecentlyUsed(() => true);
   }
 
   private leastRecentlyUsed(condition: (slot: Slot) => boolean): Slot | undefined {
