@@ -215,7 +215,11 @@ async function openModel(
   try {
     if (signal?.aborted) throw new JaugeError("cancelled", {});
     signal?.addEventListener("abort", cancel);
-    return await connection.ask("open", { wish: options.libraries ?? {}, plan, dry });
+    for (const { path } of plan.adapters) await checkAdapter(path);
+    const model = await connection.ask("open", { wish: options.libraries ?? {}, plan, dry });
+    // Too late to stop the load, not too late to mean it.
+    if (signal?.aborted) throw new JaugeError("cancelled", {});
+    return model;
   } catch (error) {
     const log = connection.logTail;
     await connection.close();
@@ -233,13 +237,13 @@ function explainLoadFailure(error: unknown, log: string, plan: Plan): unknown {
     isJaugeError(error, "host-crashed");
   if (!failed) return error;
   const memory =
-    /failed to allocate (\S+) buffer of size (\d+)|unable to allocate (\S+) buffer|ErrorOutOf(?:Device|Host)Memory|out of memory|bad_alloc/i.exec(
+    /failed to allocate (\S+) buffer of size (\d+)|in a buffer \((\S+)\) that cannot run|unable to allocate (\S+) buffer|ErrorOutOf(?:Device|Host)Memory|out of memory|bad_alloc/i.exec(
       log,
     );
   if (!memory) return error;
   const size = /buffer of size (\d+)|allocating ([\d.]+) MiB/.exec(log);
   const neededBytes = size ? (size[1] ? Number(size[1]) : Math.round(Number(size[2]) * 2 ** 20)) : undefined;
-  const device = (memory[1] ?? memory[3] ?? "host").replace(/^CPU.*/, "host");
+  const device = (memory[1] ?? memory[3] ?? memory[4] ?? "host").replace(/^CPU.*/, "host");
   const onHost = device === "host";
   return new JaugeError(
     "out-of-memory",

@@ -4,7 +4,7 @@ import { temporaryFolder } from "../gguf/temporary.js";
 import { greedyTokens, logitsOf, storiesPath, tokensOf } from "../oracles/plain.js";
 import { prompts } from "../oracles/prompts.js";
 import { continueWith, distance, failure, openStories, storiesPlan } from "./harness.js";
-import { writeAdapter } from "./models.js";
+import { type AdapterSettings, writeAdapter } from "./models.js";
 
 const temporary = temporaryFolder();
 const count = 12;
@@ -46,9 +46,12 @@ describe("LoRA adapters", () => {
     expect(found.tokens).toEqual((await greedyTokens([prompt], count, settings))[0]);
   });
 
-  it.each([
+  it.each<[string, AdapterSettings]>([
     ["of another architecture", { architecture: "falcon" }],
     ["of another size", { hidden: 32 }],
+    ["with a number for a type", { changes: { "general.type": { type: "uint32", value: 1 } } }],
+    ["with a text for alpha", { changes: { "adapter.lora.alpha": { type: "string", value: "8" } } }],
+    ["of another kind", { changes: { "adapter.type": { type: "string", value: "control" } } }],
   ])("%s are refused", async (_, settings) => {
     const path = temporary.path("wrong.gguf");
     await writeAdapter(path, settings);

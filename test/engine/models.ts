@@ -40,14 +40,20 @@ export async function writeRandomModel(path: string, { layers = 3, hidden = 96 }
   await writeGguf(path, { metadata, tensors });
 }
 
+export interface AdapterSettings {
+  seed?: number;
+  architecture?: string;
+  hidden?: number;
+  /** Metadata to change or add. */
+  changes?: Record<string, WritableValue>;
+}
+
 /**
  * Writes a LoRA adapter of random values for the query and FFN matrices of the embedded model (hidden size 64, FFN 172).
  * Source of the names and metadata: llama-adapter.cpp of llama.cpp v0.5.0.
  */
-export async function writeAdapter(
-  path: string,
-  { seed = 1, architecture = "llama", hidden = 64 } = {},
-): Promise<void> {
+export async function writeAdapter(path: string, settings: AdapterSettings = {}): Promise<void> {
+  const { seed = 1, architecture = "llama", hidden = 64, changes = {} } = settings;
   const random = randomNumbers(seed);
   const rank = 4;
   const string = (value: string) => ({ type: "string" as const, value });
@@ -56,6 +62,7 @@ export async function writeAdapter(
     ["general.architecture", string(architecture)],
     ["adapter.type", string("lora")],
     ["adapter.lora.alpha", { type: "float32" as const, value: 2 * rank }],
+    ...Object.entries(changes),
   ]);
   const pair = (name: string, from: number, to: number) => [
     matrix(`${name}.lora_a`, [from, rank], random),
