@@ -170,9 +170,10 @@ export class Executor {
     const picked = scheduleRuns(this.running, this.scheduling);
     const result = await this.engine.step({
       memory: this.operations.splice(0),
-      freeSamplers: this.freedSamplers.splice(0),
+      freeSamplers: [...this.freedSamplers],
       runs: picked.map(({ run }) => run),
     });
+    this.freedSamplers.length = 0;
     this.failures = 0;
     if (result.status === "full") this.makeRoom();
     else this.postprocess(picked, result);

@@ -9,7 +9,8 @@ import { killHost, observe, type Served, sampling, serve, streamed } from "./hel
 
 const plan = { sequences: 8, microBatch: 32, kvTypeK: "f32", kvTypeV: "f32" } as const;
 
-const requests: [text: string, request: Omit<GenerationRequest, "tokens">][] = [
+type Asked = Omit<GenerationRequest, "tokens">;
+const asked: [text: string, request: Asked][] = [
   ["Once upon a time", { sampling: sampling({}) }],
   ["Lily and Tom went to the park. They", { sampling: sampling({ temperature: 0.9, seed: 1, topK: 40 }) }],
   ["The old cat", { sampling: sampling({ temperature: 0.8, seed: 2, mirostat: 2 }) }],
@@ -24,7 +25,8 @@ const requests: [text: string, request: Omit<GenerationRequest, "tokens">][] = [
   ],
   ["Once upon a time", { sampling: sampling({ temperature: 1.2, seed: 5, dryMultiplier: 0.8, minP: 0.1 }) }],
   ["the the the the the", { sampling: sampling({}), logprobs: 2 }],
-].map(([text, request]) => [text, { maxTokens: 40, ...request }] as never);
+];
+const requests = asked.map(([text, request]): [string, Asked] => [text, { maxTokens: 40, ...request }]);
 
 let undisturbed: GenerationResult[];
 

@@ -79,6 +79,5 @@ it("shares prefill equally among those of a class", async () => {
   const steps = observe(served.engine);
   const texts = ["Tim", "Lily", "Spot", "Mom"].map((name) => `${name} ran and ran. `.repeat(8));
   await completeAll(served, texts, { maxTokens: 1 });
-  // The first comes alone: the tokenised prompts were submitted together, so all four are there from the start.
   expect(steps[0]!.runs.map(({ tokens }) => tokens.length)).toEqual([10, 10, 10, 10]);
 });

@@ -231,6 +231,41 @@ it("continues a state that cannot be cut where all of it is shared, and waits fo
   expect((await ask(turn)).stats.cachedPromptTokens).toBeGreaterThanOrEqual(turn.length - 2);
 });
 
+it("fails what runs when a step fails for no known reason, and trusts nothing in the cache after", async () => {
+  let fails = false;
+  const engine = new ArithmeticEngine({
+    sequences: 4,
+    contextLength: 100,
+    microBatch: 32,
+    outputs: 8,
+    layout: "separate",
+    cells: 0,
+    recurrent: false,
+    onStep: () => {
+      if (fails) throw new Error("of another kind");
+    },
+  });
+  const executor = new Executor(engine.asEngine());
+  const ask = (seed: number) => {
+    const request: GenerationRequest = {
+      tokens: Int32Array.from([...stems[0]!.slice(0, 50), seed]),
+      sampling: { ...greedy, temperature: 1, seed },
+      maxTokens: 8,
+    };
+    return { request, result: executor.submit(request).result };
+  };
+  await ask(1).result;
+  fails = true;
+  const failed = await Promise.allSettled([ask(2).result, ask(3).result]);
+  expect(failed.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  fails = false;
+  const later = [ask(4), ask(5), ask(6)];
+  for (const { request, result } of later)
+    expect((await result).tokens).toEqual(expectedTokens(request, executor.contextLength));
+  await executor.submit({ tokens: Int32Array.of(1), sampling: greedy, maxTokens: 1 }).result;
+  expect(engine.samplerCount).toBe(0);
+});
+
 it("frees the samplers of what is finished", async () => {
   const request = (seed: number): GenerationRequest => ({
     tokens: Int32Array.of(1, 2, 3),
