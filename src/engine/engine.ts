@@ -147,6 +147,7 @@ export class Engine extends Tokenizer {
 /** Exact bytes per device that a plan would take, from a host that allocates nothing and ends at once. */
 export async function measure(plan: Plan, options: EngineOptions = {}): Promise<MemoryUse[]> {
   checkPlan(plan);
+  refuseTooManyCells(plan);
   const connection = new Connection(options);
   try {
     const opened = await connection.ask("open", { wish: options.libraries ?? {}, plan, dry: true });
@@ -215,6 +216,7 @@ async function openModel(
   try {
     if (signal?.aborted) throw new JaugeError("cancelled", {});
     signal?.addEventListener("abort", cancel);
+    refuseTooManyCells(plan);
     for (const { path } of plan.adapters) await checkAdapter(path);
     const model = await connection.ask("open", { wish: options.libraries ?? {}, plan, dry });
     // Too late to stop the load, not too late to mean it.
@@ -227,6 +229,19 @@ async function openModel(
   } finally {
     signal?.removeEventListener("abort", cancel);
   }
+}
+
+/**
+ * libllama keeps 52 bytes of host memory for each cell of the KV cache, wherever the cache is and in dry runs too:
+ * positions, shifts and the set of sequences (llama-kv-cells.h v0.5.0). Too many of them, and the system would kill
+ * the host, or another process. Errors: `out-of-memory`.
+ */
+function refuseTooManyCells(plan: Plan): void {
+  const shared = plan.kvLayout === "unified" ? plan.kvCells : undefined;
+  const neededBytes = 52 * (shared ?? plan.sequences * plan.contextLength);
+  const freeBytes = availableHostBytes();
+  if (neededBytes > freeBytes)
+    throw new JaugeError("out-of-memory", { device: "host", neededBytes, freeBytes });
 }
 
 /** Turns a native failure into the error that says what to do, from what the libraries logged. */
