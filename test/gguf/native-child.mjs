@@ -4,6 +4,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 
+// Shader compilers need more stack than koffi gives.
+koffi.config({ sync_stack_size: 16 * 2 ** 20, async_stack_size: 16 * 2 ** 20 });
+
 const folder = process.argv[2];
 const library = (prefix) =>
   join(

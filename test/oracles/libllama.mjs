@@ -2,6 +2,9 @@
 // Layouts and signatures: include/llama.h of llama.cpp v0.5.0.
 import koffi from "koffi";
 
+// Shader compilers need more stack than koffi gives.
+koffi.config({ sync_stack_size: 16 * 2 ** 20, async_stack_size: 16 * 2 ** 20 });
+
 koffi.struct("llama_model_params", {
   devices: "void *",
   tensor_buft_overrides: "void *",

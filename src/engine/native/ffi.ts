@@ -2,6 +2,12 @@ import koffi, { type LibraryHandle, type TypeObject } from "koffi";
 
 import { JaugeError } from "../../errors.js";
 
+// koffi runs native code on stacks of its own, 128 KiB for background calls. Graph building over hundreds of layers,
+// grammars that nest, and shader compilers (LLVM in Mesa's drivers) need what a thread normally has. Pages are only
+// taken when touched.
+const stackBytes = 16 * 2 ** 20;
+koffi.config({ sync_stack_size: stackBytes, async_stack_size: stackBytes, resident_async_pools: 2 });
+
 type TypeSpec = string | TypeObject;
 
 /** A native address; where a function may return no object, it returns null. */
