@@ -89,6 +89,11 @@ export interface Step {
   memory: MemoryOperation[];
   freeSamplers: number[];
   runs: Run[];
+  /**
+   * The next step will most likely continue these runs by the tokens they choose: begin it before it is asked for, so
+   * that messages travel while the next micro-batch is computed. Where it turns out otherwise, what was begun is undone.
+   */
+  ahead?: boolean;
 }
 
 /** Operations on the KV cache, in order. Positions are token positions; `to` = -1 is the end. */

@@ -2,7 +2,7 @@ import type { Engine } from "../engine/engine.js";
 import type { MemoryOperation, Piece, Run, StepResult, TokenLogprobs } from "../engine/protocol.js";
 import { isJaugeError, JaugeError } from "../errors.js";
 import type { Generation, GenerationRequest } from "./request.js";
-import { type SchedulerOptions, scheduleRuns } from "./scheduler.js";
+import { type SchedulerOptions, scheduleRuns, speculatingSequences } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 import { SlotTable } from "./slots.js";
 import { Speculator } from "./speculation.js";
@@ -31,6 +31,7 @@ export class Executor {
   private readonly slots: SlotTable;
   private readonly timing = new StepTiming();
   private readonly scheduling: SchedulerOptions;
+  private readonly plainScheduling: SchedulerOptions;
   private readonly speculator: Speculator | undefined;
   private readonly pieces = new Map<number, Piece>();
   private readonly freedSamplers: number[] = [];
@@ -38,6 +39,8 @@ export class Executor {
   private operations: MemoryOperation[] = [];
   private nextSampler = 1;
   private nextAdmission = 1;
+  /** The host has begun the step that continues all running sequences by one token. */
+  private begunAhead = false;
   private failures = 0;
   /** The KV cache overflowed: whoever is let in before a sequence has left would overflow it again. */
   private isCrowded = false;
@@ -70,6 +73,7 @@ export class Executor {
       speculator: this.speculator,
       timing: this.timing,
     };
+    this.plainScheduling = { ...this.scheduling, speculator: undefined };
   }
 
   /** Most tokens of one sequence, prompt and answer together. */
@@ -165,18 +169,43 @@ export class Executor {
   private async step(): Promise<void> {
     if (this.engine.restarts !== this.seenRestarts) await this.startOver();
     this.endCancelled();
-    this.admit();
+    if (this.running.length === 0) this.begunAhead = false;
+    // What was begun ahead is finished first: to admit now would throw it away.
+    if (!this.begunAhead) this.admit();
     if (this.running.length === 0) return;
-    const picked = scheduleRuns(this.running, this.scheduling);
+    const picked = scheduleRuns(this.running, this.begunAhead ? this.plainScheduling : this.scheduling);
+    const ahead = this.canRunAhead(picked);
+    this.begunAhead = false;
     const result = await this.engine.step({
       memory: this.operations.splice(0),
       freeSamplers: [...this.freedSamplers],
       runs: picked.map(({ run }) => run),
+      ahead,
     });
     this.freedSamplers.length = 0;
     this.failures = 0;
     if (result.status === "full") this.makeRoom();
     else this.postprocess(picked, result);
+    this.begunAhead = ahead && result.status === "ok" && this.running.length > 0;
+  }
+
+  /**
+   * Whether the next step is as good as known: all sequences only decode, none ends for certain with this token, no one
+   * waits, and there is nothing to guess.
+   */
+  private canRunAhead(picked: { sequence: Sequence; run: Run }[]): boolean {
+    if (this.waiting.length > 0 || picked.length < this.running.length || this.engine.info.model.isRecurrent)
+      return false;
+    return picked.every(({ sequence, run }) => {
+      const left = (sequence.request.maxTokens ?? this.contextLength) - sequence.generated;
+      const room = this.contextLength - sequence.tokens.length;
+      if (run.mode !== "verify" || run.tokens.length !== 1 || run.outputs !== 1 || left <= 1 || room <= 1)
+        return false;
+      return (
+        picked.length > speculatingSequences ||
+        !this.speculator?.draft(sequence, picked.length, room - 1).length
+      );
+    });
   }
 
   private endCancelled(): void {
@@ -324,6 +353,7 @@ export class Executor {
    */
   private async startOver(): Promise<void> {
     this.seenRestarts = this.engine.restarts;
+    this.begunAhead = false;
     for (const sequence of this.running.toSorted((a, b) => b.admission - a.admission)) this.preempt(sequence);
     this.slots.clear();
     this.isCrowded = false;

@@ -20,7 +20,7 @@ const interactivePauseMs = 200;
 /** Fewest tokens of prefill in a step, however slow the machine: it must end some time. */
 const leastPrefill = 16;
 /** With more sequences than this a micro-batch is full of work as it is, and guessing only adds to it. */
-const speculatingSequences = 4;
+export const speculatingSequences = 4;
 
 /**
  * Chooses what the next micro-batch computes. Every running sequence that is ready gets its token first; prefill

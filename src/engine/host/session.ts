@@ -76,12 +76,14 @@ export class Session {
     return new Session(native, context, plan, vocabulary, opened, embedder);
   }
 
-  memory(): MemoryUse[] {
+  async memory(): Promise<MemoryUse[]> {
+    await this.steps.settle();
     return memoryUse(this.native, this.context, false);
   }
 
   /** Writes a sequence's KV state and tokens to a file. Errors: `state-unusable`. */
   async saveState(path: string, sequence: number, tokens: Int32Array): Promise<number> {
+    await this.steps.settle();
     const { llama } = this.native;
     const bytes = await inBackground(
       llama.llama_state_seq_save_file,
@@ -98,6 +100,7 @@ export class Session {
   /** Reads a sequence's KV state back; returns its tokens. Errors: `state-unusable`. */
   async loadState(path: string, sequence: number): Promise<Int32Array> {
     const { llama } = this.native;
+    await this.steps.settle();
     await checkState(path, this.stateOwner);
     const tokens = new Int32Array(this.opened.context.length);
     const found = new BigUint64Array(1);

@@ -8,11 +8,23 @@ import { logprobsOf } from "./logits.js";
 import { greedySampler, type SamplerFactory, type TokenSampler } from "./samplers.js";
 import type { Vocabulary } from "./vocabulary.js";
 
+/** A micro-batch under way. */
+interface MicroBatch {
+  runs: Run[];
+  /** Each run's first row of logits. */
+  rows: number[];
+  started: number;
+  /** What `llama_decode` returned. */
+  status: Promise<number>;
+}
+
 /** Carries out steps on one context: memory operations, one micro-batch, and the choice of the next tokens. */
 export class StepRunner {
   private readonly batch: BatchBuffer;
   private readonly samplers = new Map<number, TokenSampler>();
   private readonly memory: Pointer;
+  /** A micro-batch begun before it was asked for. */
+  private ahead: MicroBatch | undefined;
   private logitsView = new Float32Array(0);
   private logitsAddress: Pointer = 0n;
 
@@ -29,24 +41,68 @@ export class StepRunner {
 
   async run(step: Step): Promise<StepResult> {
     this.freeSamplers(step.freeSamplers);
-    for (const operation of step.memory) this.applyMemory(operation);
+    const begun = await this.takeBegun(step);
+    if (!begun) for (const operation of step.memory) this.applyMemory(operation);
     const result: StepResult = { status: "ok", chosen: [], pieces: [], decodeMs: 0 };
     if (step.runs.length === 0) return result;
 
-    const rows = this.fillBatch(step.runs);
-    const started = performance.now();
-    // The background thread owns the context until the call returns; nothing else touches it meanwhile.
-    const status = await inBackground(this.llama.llama_decode, this.context, this.batch.native);
+    const batch = begun ?? this.begin(step.runs);
+    const status = await batch.status;
     if (status === 1) return { ...result, status: "full" };
     if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
 
     if (this.batch.outputRows > 0) this.readLogits();
     // A device computes on after the call; it is done when the logits are there.
-    result.decodeMs = performance.now() - started;
+    result.decodeMs = performance.now() - batch.started;
     step.runs.forEach((run, index) => {
-      result.chosen.push(this.choose(run, rows[index]!, result));
+      result.chosen.push(this.choose(run, batch.rows[index]!, result));
     });
+    if (step.ahead) this.beginNext(step.runs, result.chosen);
     return result;
+  }
+
+  /** Undoes what was begun ahead: the context is as the last step left it, and no one computes on it. */
+  async settle(): Promise<void> {
+    await this.takeBegun({ memory: [], freeSamplers: [], runs: [] });
+  }
+
+  /** Starts to compute a micro-batch. The background thread owns the context until `status` is there. */
+  private begin(runs: Run[]): MicroBatch {
+    const rows = this.fillBatch(runs);
+    const started = performance.now();
+    const status = inBackground(this.llama.llama_decode, this.context, this.batch.native);
+    return { runs, rows, started, status };
+  }
+
+  /** Begins the micro-batch that continues these runs by what they chose. */
+  private beginNext(runs: Run[], chosen: Int32Array[]): void {
+    const next = runs.map((run, index): Run => {
+      const tokens = chosen[index]!;
+      return { ...run, position: run.position + run.tokens.length, tokens };
+    });
+    const goesOn = ({ tokens }: Run) => tokens.length === 1 && !this.vocabulary.endsGeneration(tokens[0]!);
+    if (!next.every(goesOn)) return;
+    this.ahead = this.begin(next);
+    // Whoever takes it sees the failure; without this, Node would also end the process.
+    this.ahead.status.catch(() => {});
+  }
+
+  /**
+   * The micro-batch that was begun ahead, where it has all that `step` asks for; its `rows` are those of the step's
+   * runs. What no one asks for is removed from the KV cache.
+   */
+  private async takeBegun(step: Step): Promise<MicroBatch | undefined> {
+    const begun = this.ahead;
+    if (!begun) return undefined;
+    this.ahead = undefined;
+    await begun.status;
+    const places = step.runs.map((run) => begun.runs.findIndex((other) => isSame(run, other)));
+    const serves = step.runs.length > 0 && step.memory.length === 0 && !places.includes(-1);
+    begun.runs.forEach(({ sequence, position }, place) => {
+      if (serves && places.includes(place)) return;
+      this.llama.llama_memory_seq_rm(this.memory, sequence, position, -1);
+    });
+    return serves ? { ...begun, rows: places.map((place) => begun.rows[place]!) } : undefined;
   }
 
   /** Errors: `grammar-invalid`. */
@@ -147,4 +203,10 @@ function listAt<Item>(lists: (Item[] | undefined)[], index: number): Item[] {
   const list = lists[index] ?? [];
   lists[index] = list;
   return list;
+}
+
+/** Whether two runs of one token compute the same. */
+function isSame(a: Run, b: Run): boolean {
+  const single = a.tokens.length === 1 && b.tokens.length === 1 && a.outputs === 1 && b.outputs === 1;
+  return single && a.sequence === b.sequence && a.position === b.position && a.tokens[0] === b.tokens[0];
 }
