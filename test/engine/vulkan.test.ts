@@ -28,7 +28,9 @@ const placements: [name: string, settings: Partial<Plan>][] = [
   ],
 ];
 
-describe.runIf(hasVulkan)("a Vulkan device", () => {
+// Mesa 22 (Debian 12) sometimes crashes in llvmpipe's own queue thread (a fence that is freed twice). The engine then
+// says `host-crashed`, as it must; another try with a new host shows what is tested here.
+describe.runIf(hasVulkan)("a Vulkan device", { retry: 3 }, () => {
   let tokens: Int32Array[];
   let expected: number[][];
   let expectedLogits: Float32Array[];
