@@ -2,7 +2,7 @@ import type { Engine } from "../engine/engine.js";
 import type { MemoryOperation, Piece, Run, StepResult, TokenLogprobs } from "../engine/protocol.js";
 import { isJaugeError, JaugeError } from "../errors.js";
 import type { Generation, GenerationRequest } from "./request.js";
-import { type SchedulerOptions, scheduleRuns, speculatingSequences } from "./scheduler.js";
+import { nextStepIsKnown, type SchedulerOptions, scheduleRuns } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 import { SlotTable } from "./slots.js";
 import { Speculator } from "./speculation.js";
@@ -174,7 +174,8 @@ export class Executor {
     if (!this.begunAhead) this.admit();
     if (this.running.length === 0) return;
     const picked = scheduleRuns(this.running, this.begunAhead ? this.plainScheduling : this.scheduling);
-    const ahead = this.canRunAhead(picked);
+    const all = picked.length === this.running.length;
+    const ahead = all && this.canGoAhead && nextStepIsKnown(picked, this.scheduling);
     this.begunAhead = false;
     const result = await this.engine.step({
       memory: this.operations.splice(0),
@@ -189,29 +190,16 @@ export class Executor {
     this.begunAhead = ahead && result.status === "ok" && this.running.length > 0;
   }
 
-  /**
-   * Whether the next step is as good as known: all sequences only decode, none ends for certain with this token, no one
-   * waits, and there is nothing to guess.
-   */
-  private canRunAhead(picked: { sequence: Sequence; run: Run }[]): boolean {
-    if (this.waiting.length > 0 || picked.length < this.running.length || this.engine.info.model.isRecurrent)
-      return false;
-    return picked.every(({ sequence, run }) => {
-      const left = (sequence.request.maxTokens ?? this.contextLength) - sequence.generated;
-      const room = this.contextLength - sequence.tokens.length;
-      if (run.mode !== "verify" || run.tokens.length !== 1 || run.outputs !== 1 || left <= 1 || room <= 1)
-        return false;
-      return (
-        picked.length > speculatingSequences ||
-        !this.speculator?.draft(sequence, picked.length, room - 1).length
-      );
-    });
-  }
-
   private endCancelled(): void {
     for (const sequence of [...this.waiting.filter(mustEnd), ...this.running.filter(mustEnd)]) {
       this.leave(sequence, () => sequence.finish(sequence.isCancelled ? "cancelled" : "time"));
     }
+  }
+
+  /** Whether no one joins in the next step, and what is begun could be undone. */
+  private get canGoAhead(): boolean {
+    const someoneMayJoin = this.waiting.length > 0 && this.slots.free > 0;
+    return !someoneMayJoin && !this.engine.info.model.isRecurrent;
   }
 
   /** Gives slots to waiting sequences. */

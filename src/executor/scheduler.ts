@@ -17,10 +17,12 @@ export interface SchedulerOptions {
 
 /** Longest pause between two tokens that prefill may cause to a running interactive sequence, milliseconds. */
 const interactivePauseMs = 200;
+/** ggml's CPU attention is a matrix product from 64 tokens per stream on (GGML_FA_TILE_Q), and a fifth slower below. */
+const leastShare = 64;
 /** Fewest tokens of prefill in a step, however slow the machine: it must end some time. */
 const leastPrefill = 16;
 /** With more sequences than this a micro-batch is full of work as it is, and guessing only adds to it. */
-export const speculatingSequences = 4;
+const speculatingSequences = 4;
 
 /**
  * Chooses what the next micro-batch computes. Every running sequence that is ready gets its token first; prefill
@@ -53,7 +55,9 @@ export function scheduleRuns(
     const affordable = options.timing.prefillTokensIn(interactivePauseMs) ?? options.microBatch / 4;
     tokens = Math.min(tokens, Math.max(leastPrefill, Math.floor(affordable)));
   }
-  for (const { sequence, share } of shares(prefilling, tokens)) {
+  // Ready sequences and those that prefill share a first part of one token each, where their ids follow on each other.
+  const least = decoding.length > 0 ? leastShare + 1 : leastShare;
+  for (const { sequence, share } of shares(prefilling, tokens, least)) {
     const run = prefillRun(sequence, share, outputs);
     if (run.tokens.length === 0) continue;
     outputs -= run.outputs;
@@ -61,6 +65,24 @@ export function scheduleRuns(
   }
   // Micro-batches are formed over rising sequence ids.
   return picked.sort((a, b) => a.run.sequence - b.run.sequence);
+}
+
+/**
+ * Whether the step after this one is as good as known: all sequences only decode, none ends for certain with this token,
+ * and there is nothing to guess.
+ */
+export function nextStepIsKnown(
+  picked: readonly { sequence: Sequence; run: Run }[],
+  options: SchedulerOptions,
+): boolean {
+  return picked.every(({ sequence, run }) => {
+    const left = (sequence.request.maxTokens ?? options.contextLength) - sequence.generated;
+    const room = options.contextLength - sequence.tokens.length;
+    const decodes = run.mode === "verify" && run.tokens.length === 1 && run.outputs === 1;
+    if (!decodes || left <= 1 || room <= 1) return false;
+    if (picked.length > speculatingSequences || !options.speculator) return true;
+    return options.speculator.draft(sequence, picked.length, room - 1).length === 0;
+  });
 }
 
 function draftFor(
@@ -117,8 +139,15 @@ function runOf(sequence: Sequence, tokens: Int32Array, outputs: number, mode: Ru
   return run;
 }
 
-/** Divides a number of tokens among prefilling sequences: the first priority class first, equally within it. */
-function shares(prefilling: readonly Sequence[], tokens: number): { sequence: Sequence; share: number }[] {
+/**
+ * Divides a number of tokens among prefilling sequences: the first priority class first, the first come first within it,
+ * in equal parts of at least `least` tokens. Whoever finds less left than its part waits for the next step.
+ */
+function shares(
+  prefilling: readonly Sequence[],
+  tokens: number,
+  least: number,
+): { sequence: Sequence; share: number }[] {
   const ordered = prefilling.toSorted((a, b) => a.rank - b.rank || a.admission - b.admission);
   const result: { sequence: Sequence; share: number }[] = [];
   let left = tokens;
@@ -127,12 +156,13 @@ function shares(prefilling: readonly Sequence[], tokens: number): { sequence: Se
     let end = start;
     while (end < ordered.length && ordered[end]!.rank === ordered[start]!.rank) end++;
     const group = ordered.slice(start, end);
-    const share = Math.max(1, Math.floor(left / group.length));
+    const part = Math.max(least, Math.floor(left / group.length));
     for (const sequence of group) {
-      const given = Math.min(share, sequence.pending, left);
-      if (given === 0) break;
-      result.push({ sequence, share: given });
-      left -= given;
+      const wanted = Math.min(part, sequence.pending);
+      const share = Math.min(wanted, left);
+      if (share === 0 || (share < wanted && result.length > 0)) break;
+      result.push({ sequence, share });
+      left -= share;
     }
     start = end;
   }

@@ -75,9 +75,9 @@ it.each(["interactive", "normal"] as const)(
 );
 
 it("shares prefill equally among those of a class", async () => {
-  await using served = await serve({ sequences: 4, microBatch: 40 });
+  await using served = await serve({ sequences: 4, microBatch: 256 });
   const steps = observe(served.engine);
-  const texts = ["Tim", "Lily", "Spot", "Mom"].map((name) => `${name} ran and ran. `.repeat(8));
+  const texts = ["Tim", "Lily", "Spot", "Mom"].map((name) => `${name} ran and ran. `.repeat(12));
   await completeAll(served, texts, { maxTokens: 1 });
-  expect(steps[0]!.runs.map(({ tokens }) => tokens.length)).toEqual([10, 10, 10, 10]);
+  expect(steps[0]!.runs.map(({ tokens }) => tokens.length)).toEqual([64, 64, 64, 64]);
 });

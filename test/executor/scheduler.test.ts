@@ -114,10 +114,10 @@ it("asks for logits where the next token is chosen, and in a replay at every pla
   );
 });
 
-it("shares prefill equally within a class, the higher class first", () => {
+it("shares prefill in equal parts of 64 tokens or more, the higher class and the first come first", () => {
   const settings = fc.record({
     lengths: fc.array(fc.integer({ min: 2, max: 200 }), { minLength: 2, maxLength: 8 }),
-    microBatch: fc.integer({ min: 8, max: 100 }),
+    microBatch: fc.integer({ min: 8, max: 600 }),
   });
   fc.assert(
     fc.property(settings, ({ lengths, microBatch }) => {
@@ -134,10 +134,19 @@ it("shares prefill equally within a class, the higher class first", () => {
       });
       const given = (sequence: Sequence) =>
         picked.find((one) => one.sequence === sequence)?.run.tokens.length ?? 0;
-      const share = Math.floor(microBatch / first.length);
-      for (const sequence of first) expect(given(sequence)).toBe(Math.min(share, sequence.tokens.length));
-      const left = microBatch - first.reduce((sum, sequence) => sum + given(sequence), 0);
-      expect(given(later[0]!)).toBe(left);
+      const part = Math.max(64, Math.floor(microBatch / first.length));
+      let left = microBatch;
+      let someoneWaits = false;
+      for (const sequence of [...first, ...later]) {
+        const wanted = sequence === later[0] ? Math.max(64, left) : part;
+        const whole = Math.min(wanted, sequence.tokens.length);
+        // All of its part, or nothing; the first of all takes what there is.
+        if (!someoneWaits && whole > left && left < microBatch) someoneWaits = sequence !== later[0];
+        const fits = whole <= left || left === microBatch;
+        const expected = fits && (!someoneWaits || sequence === later[0]) ? Math.min(whole, left) : 0;
+        expect(given(sequence)).toBe(expected);
+        left -= expected;
+      }
     }),
   );
 });
