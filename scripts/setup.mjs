@@ -11,7 +11,11 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export function ensureDependencies() {
   // npm writes this file last, so an install that was interrupted is done again.
   const installed = join(root, "node_modules", ".package-lock.json");
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs) return;
+  if (
+    existsSync(installed) &&
+    statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs
+  )
+    return;
   console.error("jauge: installing dependencies (once)…");
   run(npm(), ["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
 }
