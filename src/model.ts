@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { type ChatGeneration, PreparingGeneration } from "./chat-generation.js";
 import { checkSampling } from "./engine/check-sampling.js";
 import { Engine, type EngineOptions, measure, VocabularyHost } from "./engine/engine.js";
-import type { Backend } from "./engine/native/libraries.js";
+import { type Backend, backends } from "./engine/native/libraries.js";
 import type { MemoryUse, OpenedModel, Pooling } from "./engine/protocol.js";
 import { defaultSampling, type SamplingSettings } from "./engine/sampling.js";
 import { JaugeError } from "./errors.js";
@@ -153,10 +153,16 @@ export class Model implements AsyncDisposable {
     });
   }
 
-  /** Continues tokens. */
-  generate(request: GenerationRequest): Generation {
-    checkSampling(request.sampling, this.info.model.vocabularySize);
-    return this.executor.submit(request);
+  /** Continues tokens. Sampling settings that are not given have llama.cpp's defaults. */
+  generate(
+    request: Omit<GenerationRequest, "tokens" | "sampling"> & {
+      tokens: ArrayLike<number>;
+      sampling?: Partial<SamplingSettings>;
+    },
+  ): Generation {
+    const sampling = { ...defaultSampling, ...request.sampling };
+    checkSampling(sampling, this.info.model.vocabularySize);
+    return this.executor.submit({ ...request, tokens: Int32Array.from(request.tokens), sampling });
   }
 
   /**
@@ -181,7 +187,7 @@ export class Model implements AsyncDisposable {
     return this.engine.tokenize(text, options);
   }
 
-  detokenize(tokens: Int32Array): Promise<string> {
+  detokenize(tokens: ArrayLike<number>): Promise<string> {
     return this.engine.detokenize(tokens, { unparseSpecial: true });
   }
 
@@ -246,7 +252,9 @@ function planFor(path: string, outline: ModelOutline, options: LoadOptions): Pla
 }
 
 function engineOptionsOf(options: LoadOptions): EngineOptions {
-  const backend = options.backend ?? (process.env.JAUGE_BACKEND as Backend | undefined) ?? "auto";
+  const backend = (options.backend ?? (process.env.JAUGE_BACKEND || "auto")) as Backend | "auto";
+  const known = ["auto", ...backends];
+  if (!known.includes(backend)) throw new JaugeError("backend-unknown", { backend, known });
   const directory = options.libraryDirectory ?? process.env.JAUGE_LIB_DIR;
   return {
     libraries: { backend, ...(directory && { directory }) },

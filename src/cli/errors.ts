@@ -26,7 +26,7 @@ const categories: [Category, RegExp][] = [
   ["memory", /^(out-of-memory|context-failed)$/],
   ["file", /^(file-|gguf-|not-a-gguf|model-|adapter-|state-)/],
   ["usage", /^(option|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/],
-  ["usage", /^(template-|plan-|grammar-|device-|embeddings-|request-|sampling-)/],
+  ["usage", /^(template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/],
 ];
 
 /** The status the process ends with after `error`. */

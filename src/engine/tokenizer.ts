@@ -16,12 +16,15 @@ export abstract class Tokenizer {
     return this.askSurely("tokenize", { text, addSpecial, parseSpecial });
   }
 
+  /** Errors: `token-unknown`. */
   async detokenize(
-    tokens: Int32Array,
+    tokens: ArrayLike<number>,
     options: { removeSpecial?: boolean; unparseSpecial?: boolean } = {},
   ): Promise<string> {
     const { removeSpecial = false, unparseSpecial = false } = options;
-    const bytes = await this.askSurely("detokenize", { tokens, removeSpecial, unparseSpecial });
+    const bytes = await this.askSurely("detokenize", {
+      ...{ tokens: Int32Array.from(tokens), removeSpecial, unparseSpecial },
+    });
     return Buffer.from(bytes).toString("utf8");
   }
 

@@ -87,7 +87,7 @@ export class Executor {
   }
 
   /**
-   * Takes a request in. Its result fails with `request-too-long`, `prompt-empty`, `grammar-invalid`, or
+   * Takes a request in. Its result fails with `request-too-long`, `token-unknown`, `prompt-empty`, `grammar-invalid`, or
    * `host-crashed` where the engine cannot be kept alive.
    */
   submit(request: GenerationRequest): Generation {
@@ -110,6 +110,9 @@ export class Executor {
     const { length } = request.tokens;
     if (this.isClosed) return new JaugeError("host-closed", {});
     if (length === 0) return new JaugeError("prompt-empty", {});
+    const { vocabularySize } = this.engine.info.model;
+    const unknown = request.tokens.find((token) => token < 0 || token >= vocabularySize);
+    if (unknown !== undefined) return new JaugeError("token-unknown", { token: unknown, vocabularySize });
     if (length >= this.contextLength) {
       return new JaugeError("request-too-long", { tokens: length, contextLength: this.contextLength });
     }

@@ -9,6 +9,18 @@ const en = {
     what: `No ${f.backend} libraries are published for ${f.platform}`,
     fix: "Choose another --backend, or build llama.cpp 0.5.0 and point JAUGE_LIB_DIR to its libraries.",
   }),
+  "backend-unknown": (f: { backend: string; known: string[] }): ErrorText => ({
+    what: `There is no backend ${f.backend}`,
+    fix: `Choose one of ${f.known.join(", ")} (--backend, JAUGE_BACKEND).`,
+  }),
+  "backend-no-device": (f: { backend: string }): ErrorText => ({
+    what: `The ${f.backend} libraries find no device on this machine`,
+    fix: "Check the graphics driver, or choose --backend auto or cpu.",
+  }),
+  "token-unknown": (f: { token: number; vocabularySize: number }): ErrorText => ({
+    what: `${f.token} is not a token of this model (0 to ${f.vocabularySize - 1})`,
+    fix: "Use ids that this model's tokenizer gives.",
+  }),
   "library-missing": (f: { package: string }): ErrorText => ({
     what: `The package with the inference libraries for this platform is not installed: ${f.package}`,
     fix: `Run: npm install ${f.package}   (with -g if jauge is installed globally)`,
@@ -105,6 +117,18 @@ const fr: typeof en = {
   "backend-unavailable": (f) => ({
     what: `Aucune bibliothèque ${f.backend} n'est publiée pour ${f.platform}`,
     fix: "Choisissez un autre --backend, ou compilez llama.cpp 0.5.0 et indiquez son dossier dans JAUGE_LIB_DIR.",
+  }),
+  "backend-unknown": (f) => ({
+    what: `Il n'y a pas de backend ${f.backend}`,
+    fix: `Choisissez parmi ${f.known.join(", ")} (--backend, JAUGE_BACKEND).`,
+  }),
+  "backend-no-device": (f) => ({
+    what: `Les bibliothèques ${f.backend} ne trouvent aucun périphérique sur cette machine`,
+    fix: "Vérifiez le pilote graphique, ou choisissez --backend auto ou cpu.",
+  }),
+  "token-unknown": (f) => ({
+    what: `${f.token} n'est pas un jeton de ce modèle (0 à ${f.vocabularySize - 1})`,
+    fix: "Utilisez les numéros que donne le tokeniseur de ce modèle.",
   }),
   "library-missing": (f) => ({
     what: `Le paquet des bibliothèques d'inférence pour ce système n'est pas installé : ${f.package}`,

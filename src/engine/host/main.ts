@@ -1,9 +1,9 @@
 // The engine host: the child process that owns all native memory. It answers requests one at a time, in order.
-import { isJaugeError } from "../../errors.js";
+import { isJaugeError, JaugeError } from "../../errors.js";
 import { findLibraries, type LibraryWish } from "../native/libraries.js";
 import { type Native, openNative } from "../native/open.js";
 import type { Answers, Asks, FromHost, RequestName, ToHost } from "../protocol.js";
-import { listDevices } from "./devices.js";
+import { listDevices, offloadDevices } from "./devices.js";
 import { Session } from "./session.js";
 
 let native: Native | undefined;
@@ -79,8 +79,14 @@ function send(message: FromHost): void {
 function loadNative(wish: LibraryWish): Native {
   if (native) return native;
   const libraries = findLibraries(wish);
-  native = openNative(libraries);
+  const opened = openNative(libraries);
   backend = libraries.backend;
+  // Asked for by name, a GPU backend that finds no GPU must not compute on the CPU in silence.
+  const isGpu = wish.backend === "cuda" || wish.backend === "vulkan" || wish.backend === "metal";
+  if (isGpu && !wish.directory && offloadDevices(opened).length === 0) {
+    throw new JaugeError("backend-no-device", { backend });
+  }
+  native = opened;
   return native;
 }
 

@@ -1,3 +1,4 @@
+import { JaugeError } from "../../errors.js";
 import type { Pointer } from "../native/ffi.js";
 import type { Llama } from "../native/llama.js";
 import type { ModelFacts, Piece } from "../protocol.js";
@@ -47,6 +48,7 @@ export class Vocabulary {
   }
 
   detokenize(tokens: Int32Array, removeSpecial: boolean, unparseSpecial: boolean): Uint8Array {
+    for (const token of tokens) this.check(token);
     let text = new Uint8Array(tokens.length * 8 + 64);
     const call = () =>
       this.llama.llama_detokenize(
@@ -66,7 +68,14 @@ export class Vocabulary {
     return text.slice(0, Math.max(0, bytes));
   }
 
+  /** Errors: `token-unknown`; libllama ends the process on one. */
+  private check(token: number): void {
+    if (Number.isInteger(token) && token >= 0 && token < this.size) return;
+    throw new JaugeError("token-unknown", { token, vocabularySize: this.size });
+  }
+
   piece(token: number): Piece {
+    this.check(token);
     const bytes = this.pieceBytes(token, true);
     return {
       token,
