@@ -128,19 +128,8 @@ export class Engine extends Tokenizer {
     if (this.isClosed) await connection.close();
   }
 
-  private ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+  protected ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
     return this.connection.ask(name, asks);
-  }
-
-  /** Asks what does not depend on KV cache or samplers: where the host dies meanwhile, a new one answers. */
-  protected async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
-    try {
-      return await this.ask(name, asks);
-    } catch (error) {
-      if (!isJaugeError(error, "host-crashed")) throw error;
-      await this.restart();
-      return this.ask(name, asks);
-    }
   }
 }
 
@@ -183,15 +172,13 @@ export class VocabularyHost extends Tokenizer {
     return this.close();
   }
 
-  protected async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
-    try {
-      return await this.connection.ask(name, asks);
-    } catch (error) {
-      if (!isJaugeError(error, "host-crashed")) throw error;
-      this.connection = new Connection(this.options);
-      await openModel(this.connection, this.plan, this.options, true);
-      return this.connection.ask(name, asks);
-    }
+  protected ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+    return this.connection.ask(name, asks);
+  }
+
+  protected async restart(): Promise<void> {
+    this.connection = new Connection(this.options);
+    await openModel(this.connection, this.plan, this.options, true);
   }
 }
 

@@ -1,11 +1,22 @@
-import type { Answers, Asks, Piece } from "./protocol.js";
-
-type Question = "tokenize" | "detokenize" | "pieces" | "controlTokens";
+import { isJaugeError } from "../errors.js";
+import type { Answers, Asks, Piece, RequestName } from "./protocol.js";
 
 /** Text to tokens and back, by a host process that knows the vocabulary. */
 export abstract class Tokenizer {
-  /** Asks the host; where it dies meanwhile, a new one answers. */
-  protected abstract askSurely<Name extends Question>(name: Name, asks: Asks<Name>): Promise<Answers<Name>>;
+  protected abstract ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>>;
+  /** Starts a new host where the present one has died. */
+  protected abstract restart(): Promise<void>;
+
+  /** Asks what does not depend on KV cache or samplers: where the host dies meanwhile, a new one answers. */
+  protected async askSurely<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
+    try {
+      return await this.ask(name, asks);
+    } catch (error) {
+      if (!isJaugeError(error, "host-crashed")) throw error;
+      await this.restart();
+      return this.ask(name, asks);
+    }
+  }
 
   /** Special tokens are added as the model's metadata says, and read where the text names them. */
   tokenize(

@@ -236,8 +236,7 @@ export class Executor {
 
   /** Frees a slot for a sequence of a higher class by sending the youngest of the lowest class back to wait. */
   private preemptFor(sequence: Sequence): boolean {
-    const lower = this.running.filter(({ rank }) => rank > sequence.rank);
-    const victim = lower.sort((a, b) => b.rank - a.rank || b.admission - a.admission)[0];
+    const victim = this.running.filter(({ rank }) => rank > sequence.rank).sort(youngestFirst)[0];
     if (!victim) return false;
     this.preempt(victim);
     return true;
@@ -246,7 +245,7 @@ export class Executor {
   /** The KV cache is full: drops what no one runs on, else sends the youngest sequence back to wait. */
   private makeRoom(): void {
     if (this.slots.evict(this.operations)) return;
-    const [victim, ...others] = this.running.toSorted((a, b) => b.rank - a.rank || b.admission - a.admission);
+    const [victim, ...others] = this.running.toSorted(youngestFirst);
     if (!victim) return;
     // Alone and still no room: the cache holds no more of it.
     if (others.length === 0) this.leave(victim, () => victim.finish("context"));
@@ -367,6 +366,11 @@ export class Executor {
     this.operations = [{ kind: "clear" }];
     this.failures = 0;
   }
+}
+
+/** The lowest class first, and within it the last admitted: the order in which sequences give way. */
+function youngestFirst(a: Sequence, b: Sequence): number {
+  return b.rank - a.rank || b.admission - a.admission;
 }
 
 function mustEnd(sequence: Sequence): boolean {
