@@ -1,11 +1,8 @@
 // A process that loads GGUF files with llama.cpp alone and answers how that went, so that a crash is seen from outside.
-// Struct layouts: include/llama.h of llama.cpp v0.5.0.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
-
-// Shader compilers need more stack than koffi gives.
-koffi.config({ sync_stack_size: 16 * 2 ** 20, async_stack_size: 16 * 2 ** 20 });
+import "../oracles/structures.mjs";
 
 const folder = process.argv[2];
 const library = (prefix) =>
@@ -15,74 +12,6 @@ const library = (prefix) =>
   );
 const ggml = koffi.load(library("libggml.v"), { global: true });
 const llama = koffi.load(library("libllama.v"));
-
-koffi.struct("llama_model_params", {
-  devices: "void *",
-  tensor_buft_overrides: "void *",
-  n_gpu_layers: "int32_t",
-  split_mode: "int32_t",
-  load_mode: "int32_t",
-  lazy_mode: "int32_t",
-  main_gpu: "int32_t",
-  tensor_split: "void *",
-  progress_callback: "void *",
-  progress_callback_user_data: "void *",
-  kv_overrides: "void *",
-  vocab_only: "bool",
-  check_tensors: "bool",
-  use_extra_bufts: "bool",
-  no_host: "bool",
-  no_alloc: "bool",
-  load_mtp: "bool",
-});
-koffi.struct("llama_context_params", {
-  n_ctx: "uint32_t",
-  n_batch: "uint32_t",
-  n_ubatch: "uint32_t",
-  n_seq_max: "uint32_t",
-  n_rs_seq: "uint32_t",
-  n_outputs_max: "uint32_t",
-  n_outputs_max_per_seq: "uint32_t",
-  n_threads: "int32_t",
-  n_threads_batch: "int32_t",
-  ctx_type: "int32_t",
-  rope_scaling_type: "int32_t",
-  pooling_type: "int32_t",
-  attention_type: "int32_t",
-  flash_attn_type: "int32_t",
-  rope_freq_base: "float",
-  rope_freq_scale: "float",
-  yarn_ext_factor: "float",
-  yarn_attn_factor: "float",
-  yarn_beta_fast: "float",
-  yarn_beta_slow: "float",
-  yarn_orig_ctx: "uint32_t",
-  defrag_thold: "float",
-  cb_eval: "void *",
-  cb_eval_user_data: "void *",
-  type_k: "int32_t",
-  type_v: "int32_t",
-  abort_callback: "void *",
-  abort_callback_data: "void *",
-  embeddings: "bool",
-  offload_kqv: "bool",
-  no_perf: "bool",
-  op_offload: "bool",
-  swa_full: "bool",
-  kv_unified: "bool",
-  samplers: "void *",
-  n_samplers: "size_t",
-  ctx_other: "void *",
-});
-koffi.struct("llama_batch", {
-  n_tokens: "int32_t",
-  token: "void *",
-  embd: "void *",
-  pos: "void *",
-  n_seq_id: "void *",
-  seq_id: "void *",
-  logits: "void *",
-});
 
 const loadBackends = ggml.func("void ggml_backend_load_all_from_path(const char * path)");
 const modelDefaults = llama.func("llama_model_params llama_model_default_params()");

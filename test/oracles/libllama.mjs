@@ -1,77 +1,8 @@
 // libllama declared a second time, apart from src/engine/native: an oracle must not share the mistakes of what it checks.
 // Layouts and signatures: include/llama.h of llama.cpp v0.5.0.
 import koffi from "koffi";
+import "./structures.mjs";
 
-// Shader compilers need more stack than koffi gives.
-koffi.config({ sync_stack_size: 16 * 2 ** 20, async_stack_size: 16 * 2 ** 20 });
-
-koffi.struct("llama_model_params", {
-  devices: "void *",
-  tensor_buft_overrides: "void *",
-  n_gpu_layers: "int32_t",
-  split_mode: "int",
-  load_mode: "int",
-  lazy_mode: "int",
-  main_gpu: "int32_t",
-  tensor_split: "void *",
-  progress_callback: "void *",
-  progress_callback_user_data: "void *",
-  kv_overrides: "void *",
-  vocab_only: "bool",
-  check_tensors: "bool",
-  use_extra_bufts: "bool",
-  no_host: "bool",
-  no_alloc: "bool",
-  load_mtp: "bool",
-});
-koffi.struct("llama_context_params", {
-  n_ctx: "uint32_t",
-  n_batch: "uint32_t",
-  n_ubatch: "uint32_t",
-  n_seq_max: "uint32_t",
-  n_rs_seq: "uint32_t",
-  n_outputs_max: "uint32_t",
-  n_outputs_max_per_seq: "uint32_t",
-  n_threads: "int32_t",
-  n_threads_batch: "int32_t",
-  ctx_type: "int",
-  rope_scaling_type: "int",
-  pooling_type: "int",
-  attention_type: "int",
-  flash_attn_type: "int",
-  rope_freq_base: "float",
-  rope_freq_scale: "float",
-  yarn_ext_factor: "float",
-  yarn_attn_factor: "float",
-  yarn_beta_fast: "float",
-  yarn_beta_slow: "float",
-  yarn_orig_ctx: "uint32_t",
-  defrag_thold: "float",
-  cb_eval: "void *",
-  cb_eval_user_data: "void *",
-  type_k: "int",
-  type_v: "int",
-  abort_callback: "void *",
-  abort_callback_data: "void *",
-  embeddings: "bool",
-  offload_kqv: "bool",
-  no_perf: "bool",
-  op_offload: "bool",
-  swa_full: "bool",
-  kv_unified: "bool",
-  samplers: "void *",
-  n_samplers: "size_t",
-  ctx_other: "void *",
-});
-koffi.struct("llama_batch", {
-  n_tokens: "int32_t",
-  token: "void *",
-  embd: "void *",
-  pos: "void *",
-  n_seq_id: "void *",
-  seq_id: "void *",
-  logits: "void *",
-});
 koffi.struct("llama_token_data_array", {
   data: "void *",
   size: "size_t",
