@@ -8,6 +8,7 @@ const allowed = {
   hardware: [],
   plan: ["gguf", "hardware"],
   engine: ["plan", "gguf", "hardware"],
+  planner: ["engine", "plan", "gguf", "hardware"],
   executor: ["engine", "plan", "gguf", "hardware"],
   batch: ["executor", "engine", "plan", "gguf", "hardware"],
 };

@@ -1,14 +1,24 @@
 import { cliErrors } from "./messages/cli-errors.js";
+import { doctorErrors } from "./messages/doctor.js";
 import { engineErrors } from "./messages/engine.js";
 import type { ErrorText } from "./messages/error-text.js";
 import { executorErrors } from "./messages/executor.js";
 import { ggufErrors } from "./messages/gguf.js";
+import { hardwareErrors } from "./messages/hardware.js";
 import { locale } from "./messages/locale.js";
+import { planErrors } from "./messages/plan.js";
 import { promptErrors } from "./messages/prompt.js";
+import { sourceErrors } from "./messages/source.js";
 
 const catalogue = {
-  en: { ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
-  fr: { ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
+  en: {
+    ...{ ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
+    ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
+  },
+  fr: {
+    ...{ ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
+    ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
+  },
 };
 type Catalogue = (typeof catalogue)["en"];
 

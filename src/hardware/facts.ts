@@ -1,0 +1,78 @@
+/**
+ * What the planner knows about a machine: plain data, measured here or read from a profile of another machine.
+ * Sizes are bytes, speeds are per second.
+ */
+export interface HardwareFacts {
+  /** `this machine`, or a profile's name. */
+  name: string;
+  /** `measured` by the doctor here, `profile` from published figures, `assumed` where nothing was measured yet. */
+  origin: "measured" | "profile" | "assumed";
+  host: HostFacts;
+  /** Devices that tensors can be placed on, in ggml's order. The CPU is the host, not one of these. */
+  devices: DeviceFacts[];
+}
+
+export interface HostFacts {
+  /** The processor's name. */
+  description: string;
+  totalBytes: number;
+  /** What new allocations can take now without paging, within all limits of this process. */
+  availableBytes: number;
+  /** Host memory that jauge and the libraries take before any tensor. */
+  runtimeBytes: number;
+  /** Threads that compute: physical cores this process may use. */
+  threads: number;
+  speed: ComputeSpeed;
+  /** Sequential read speed of the disk that holds the models, bytes per second; absent where unknown. */
+  diskBytesPerSecond?: number;
+}
+
+export interface DeviceFacts {
+  /** ggml's name: `Vulkan0`, `CUDA0`. */
+  name: string;
+  description: string;
+  kind: "gpu" | "integrated-gpu" | "accelerator";
+  totalBytes: number;
+  freeBytes: number;
+  /** Device memory that the runtime itself takes before any tensor, and at its first big batch. */
+  runtimeBytes: number;
+  /** Its memory is the host's RAM: what it takes counts in both budgets. */
+  unified: boolean;
+  /** Every tensor starts at a multiple of this within a buffer. */
+  alignmentBytes: number;
+  speed: ComputeSpeed;
+  link: LinkSpeed;
+}
+
+/** Copies between host memory and a device's. */
+export interface LinkSpeed {
+  toDevice: { pageableBytesPerSecond: number; pinnedBytesPerSecond: number };
+  toHost: { pageableBytesPerSecond: number; pinnedBytesPerSecond: number };
+  /** One hand-over of a hidden state between CPU and device, either way, synchronisation included. */
+  crossingSeconds: number;
+}
+
+/** How fast one processor computes what a model asks of it. */
+export interface ComputeSpeed {
+  /** Reading memory, streaming. */
+  memoryBytesPerSecond: number;
+  /** What each node of a graph costs beside its arithmetic. */
+  nodeSeconds: number;
+  /** Matrix multiplications by the weights' tensor type (`Q4_K`, `F16`, …, as in GGUF). */
+  matrix: Record<string, MatrixSpeed>;
+  /** The same where the weights are repacked for this CPU (ggml's extra buffer types); host only. */
+  repacked?: Record<string, MatrixSpeed>;
+  /** Matrix multiplications that pick experts (`ggml_mul_mat_id`), by type: per expert that is used. */
+  experts?: Record<string, MatrixSpeed>;
+  /** Multiply-adds per second of attention over the KV cache (both products), for one row and for a full micro-batch. */
+  attention: { oneRowPerSecond: number; batchPerSecond: number };
+}
+
+/**
+ * Bytes of weights passed per second when they are multiplied by `rows[i]` rows at once: the time of a
+ * multiplication is the weights' bytes over this. Between the points, times are interpolated.
+ */
+export interface MatrixSpeed {
+  rows: number[];
+  bytesPerSecond: number[];
+}

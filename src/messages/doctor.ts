@@ -1,0 +1,5 @@
+const en = {};
+
+const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {};
+
+export const doctorErrors = { en, fr };
