@@ -5,10 +5,11 @@ const forbid = (name, from, to, comment) => ({ name, comment, severity: "error",
 /** The folders each folder may import from, beside itself, `errors.ts`, `units.ts` and `messages/`. */
 const allowed = {
   gguf: [],
+  quantize: ["gguf"],
   hardware: [],
   plan: ["gguf", "hardware"],
   engine: ["plan", "gguf", "hardware"],
-  planner: ["engine", "plan", "gguf", "hardware"],
+  planner: ["engine", "plan", "quantize", "gguf", "hardware"],
   executor: ["engine", "plan", "gguf", "hardware"],
   batch: ["executor", "engine", "plan", "gguf", "hardware"],
 };

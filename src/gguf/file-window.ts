@@ -1,9 +1,7 @@
-import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
-import { fileReasons } from "../messages/gguf.js";
 import { ggufProblems } from "../messages/gguf-problems.js";
 import { localized } from "../messages/locale.js";
+import { type ByteSource, type Origin, openBytes } from "./byte-source.js";
 
 const problems = localized(ggufProblems);
 const windowBytes = 256 * 1024;
@@ -21,30 +19,26 @@ export class FileWindow {
   private filled = 0;
 
   private constructor(
-    readonly path: string,
-    private readonly handle: FileHandle,
-    /** Size of the file when it was opened. */
-    readonly fileBytes: number,
-  ) {}
+    /** Where the bytes come from, to open them again. */
+    readonly origin: Origin,
+    private readonly source: ByteSource,
+  ) {
+    this.path = source.path;
+    this.fileBytes = source.bytes;
+  }
 
-  /** Opens a file. `file-unreadable` where it is missing, forbidden or no regular file. */
-  static async open(path: string): Promise<FileWindow> {
-    let handle: FileHandle | undefined;
-    try {
-      // a named pipe would keep a plain open waiting for its writer
-      handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-      const stat = await handle.stat();
-      if (!stat.isFile())
-        throw Object.assign(new Error(), { code: stat.isDirectory() ? "EISDIR" : "EINVAL" });
-      return new FileWindow(path, handle, stat.size);
-    } catch (cause) {
-      await handle?.close();
-      throw unreadable(path, cause);
-    }
+  /** Path or address, as errors name it. */
+  readonly path: string;
+  /** Size of the file when it was opened. */
+  readonly fileBytes: number;
+
+  /** Opens a file. Errors: `file-unreadable` for a local one; those of the origin. */
+  static async open(origin: Origin): Promise<FileWindow> {
+    return new FileWindow(origin, await openBytes(origin));
   }
 
   async close(): Promise<void> {
-    await this.handle.close();
+    await this.source.close();
   }
 
   /** Where the next read starts in the file. */
@@ -82,11 +76,7 @@ export class FileWindow {
     this.filled -= this.cursor;
     this.cursor = 0;
     while (this.filled < bytes) {
-      const { bytesRead } = await this.handle
-        .read(this.window, this.filled, windowBytes - this.filled, this.start + this.filled)
-        .catch((cause) => {
-          throw unreadable(this.path, cause);
-        });
+      const bytesRead = await this.source.read(this.window.subarray(this.filled), this.start + this.filled);
       if (bytesRead === 0) throw this.truncated(bytes - this.filled, field);
       this.filled += bytesRead;
     }
@@ -195,12 +185,4 @@ export class FileWindow {
       fileBytes: this.fileBytes,
     });
   }
-}
-
-/** The `file-unreadable` error of a failed system call. */
-export function unreadable(path: string, cause: unknown): JaugeError<"file-unreadable"> {
-  const code = (cause as NodeJS.ErrnoException)?.code ?? "";
-  const reasons = localized(fileReasons);
-  const reason = reasons[code as keyof typeof reasons] ?? (cause as Error)?.message ?? String(cause);
-  return new JaugeError("file-unreadable", { path, reason }, { cause });
 }

@@ -93,11 +93,10 @@ export class MetadataReader {
     if (elementType === "array") throw this.malformed(key, problems.nestedArray());
     const count = await this.window.count(key);
     if (count > mostElements) throw this.malformed(key, problems.tooMany({ count, limit: mostElements }));
-    const { path } = this.window;
     if (elementType === "string") {
       const fileOffset = this.window.offset;
       const bytes = await this.skipStrings(key, count);
-      const array = { elementType, count, path, fileOffset, bytes };
+      const array = { elementType, count, ...this.place(), fileOffset, bytes };
       if (!this.isInline(count, bytes)) return array;
       return { ...array, items: await this.inlineStrings(key, fileOffset, count) };
     }
@@ -112,12 +111,17 @@ export class MetadataReader {
     const fileOffset = this.window.offset;
     const bytes = count * valueBytes[elementType];
     this.window.require(bytes, key);
-    const array = { elementType, count, path: this.window.path, fileOffset, bytes };
+    const array = { elementType, count, ...this.place(), fileOffset, bytes };
     if (this.isInline(count, bytes)) {
       return { ...array, items: decodeScalars(elementType, await this.window.take(bytes, key)) };
     }
     this.window.seek(fileOffset + bytes);
     return array;
+  }
+
+  private place(): Pick<MetadataArray, "path" | "origin"> {
+    const { path, origin } = this.window;
+    return typeof origin === "string" ? { path } : { path, origin };
   }
 
   /** Walks over `count` strings, each length checked; returns the bytes they take. */

@@ -1,6 +1,7 @@
 import { JaugeError } from "../errors.js";
 import { ggufProblems } from "../messages/gguf-problems.js";
 import { localized } from "../messages/locale.js";
+import type { ByteOrigin } from "./byte-source.js";
 
 const problems = localized(ggufProblems);
 
@@ -59,6 +60,8 @@ export interface MetadataArray {
   count: number;
   /** The file it lies in. */
   path: string;
+  /** How to open it again where it is no file of this machine. */
+  origin?: ByteOrigin;
   /** Where its first element starts in the file. */
   fileOffset: number;
   /** Bytes its elements take in the file. */

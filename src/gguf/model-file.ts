@@ -2,6 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { isJaugeError, JaugeError } from "../errors.js";
 import { ggufProblems } from "../messages/gguf-problems.js";
 import { localized } from "../messages/locale.js";
+import type { ByteOrigin, Origin } from "./byte-source.js";
 import type { Metadata } from "./metadata.js";
 import { type GgufHeader, readGguf, type TensorInfo } from "./reader.js";
 
@@ -26,24 +27,34 @@ export interface ModelTensor extends TensorInfo {
   shard: number;
 }
 
+/** A model that is no file of this machine: how to open the part that is named, and its neighbours. */
+export interface ModelPlace {
+  /** Name of the file alone, as `model-00001-of-00003.gguf`. */
+  fileName: string;
+  origin: ByteOrigin;
+  /** The file of another name beside it. */
+  beside(fileName: string): ByteOrigin;
+}
+
 /**
  * Reads the headers of a model. Any part of a split model may be named; all are read, and must be there.
  *
  * Source: `llama_split_path` in src/llama.cpp and the constructor of src/llama-model-loader.cpp, v0.5.0.
  * Errors: those of `readGguf`, and `gguf-shard-missing`.
  */
-export async function readModel(path: string): Promise<ModelFile> {
-  const given = await readGguf(path);
+export async function readModel(place: string | ModelPlace): Promise<ModelFile> {
+  const { fileName, origin, beside } = typeof place === "string" ? localPlace(place) : place;
+  const given = await readGguf(origin);
   const count = splitNumber(given, "split.count") ?? 1;
   if (count <= 1) return merge([given]);
 
   const givenNo = splitNumber(given, "split.no") ?? 0;
   if (givenNo >= count)
     throw malformed(given, "split.no", problems.outOfRange({ value: givenNo, low: 0, high: count - 1 }));
-  const prefix = shardPrefix(given, givenNo, count);
+  const prefix = shardPrefix(given, fileName, givenNo, count);
   const shards: GgufHeader[] = [];
   for (let no = 0; no < count; no++) {
-    const header = no === givenNo ? given : await readShard(prefix, no, count);
+    const header = no === givenNo ? given : await readShard(beside(shardPath(prefix, no, count)), no, count);
     expectNumber(header, "split.no", no);
     expectNumber(header, "split.count", count);
     shards.push(header);
@@ -59,8 +70,16 @@ export async function readModel(path: string): Promise<ModelFile> {
   return model;
 }
 
-/** The file name of one part, numbered from 0 here and from 1 in the name: `model-00001-of-00003.gguf`. */
-export function shardPath(prefix: string, no: number, count: number): string {
+function localPlace(path: string) {
+  return {
+    fileName: basename(path),
+    origin: path,
+    beside: (fileName: string): Origin => join(dirname(path), fileName),
+  };
+}
+
+/** The name of one part, numbered from 0 here and from 1 in the name: `model-00001-of-00003.gguf`. */
+function shardPath(prefix: string, no: number, count: number): string {
   return `${prefix}${shardSuffix(no, count)}`;
 }
 
@@ -68,23 +87,28 @@ function shardSuffix(no: number, count: number): string {
   return `-${String(no + 1).padStart(5, "0")}-of-${String(count).padStart(5, "0")}.gguf`;
 }
 
-function shardPrefix(header: GgufHeader, no: number, count: number): string {
+function shardPrefix(header: GgufHeader, fileName: string, no: number, count: number): string {
   const suffix = shardSuffix(no, count);
-  const name = basename(header.path);
-  if (!name.endsWith(suffix) || name === suffix)
+  if (!fileName.endsWith(suffix) || fileName === suffix)
     throw malformed(header, "split.no", problems.shardName({ expected: suffix }));
-  return join(dirname(header.path), name.slice(0, -suffix.length));
+  return fileName.slice(0, -suffix.length);
 }
 
-async function readShard(prefix: string, no: number, count: number): Promise<GgufHeader> {
-  const path = shardPath(prefix, no, count);
+async function readShard(origin: Origin, no: number, count: number): Promise<GgufHeader> {
   try {
-    return await readGguf(path);
+    return await readGguf(origin);
   } catch (error) {
-    if (isJaugeError(error, "file-unreadable") && (error.cause as NodeJS.ErrnoException)?.code === "ENOENT")
+    const path = typeof origin === "string" ? origin : origin.path;
+    if (isMissing(error))
       throw new JaugeError("gguf-shard-missing", { path, shard: no + 1, count }, { cause: error });
     throw error;
   }
+}
+
+function isMissing(error: unknown): boolean {
+  if (isJaugeError(error, "file-unreadable"))
+    return (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
+  return isJaugeError(error, "source-not-found");
 }
 
 /** llama.cpp reads these only as uint16. */

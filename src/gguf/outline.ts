@@ -66,7 +66,7 @@ export interface WeightBytes {
 const pooling = ["none", "mean", "cls", "last", "rank"] as const;
 
 /** The outline of a model. Errors: `gguf-malformed` where a value has the wrong type. */
-export function outlineOf(model: ModelFile): ModelOutline {
+export function outlineOf(model: Pick<ModelFile, "metadata" | "tensors">): ModelOutline {
   const { metadata } = model;
   const architecture = metadata.string("general.architecture") ?? "";
   const key = (name: string) => `${architecture}.${name}`;
@@ -165,7 +165,7 @@ function weightBytes(tensors: readonly ModelTensor[], layers: number): WeightByt
 }
 
 /** `tokenizer.chat_templates` lists the names, `tokenizer.chat_template.NAME` holds each. */
-function namedTemplates({ metadata }: ModelFile): Record<string, string> {
+function namedTemplates({ metadata }: Pick<ModelFile, "metadata">): Record<string, string> {
   const templates: Record<string, string> = {};
   const prefix = "tokenizer.chat_template.";
   for (const [key, entry] of metadata.entries()) {
@@ -180,8 +180,8 @@ function firstNumber(value: unknown): number | undefined {
   return first === undefined ? undefined : Number(first);
 }
 
-/** `enum llama_ftype` of include/llama.h. */
-const fileTypes: Record<number, string> = {
+/** Quantisation mixes by the number a file gives them: `enum llama_ftype` of include/llama.h. */
+export const fileTypes: Readonly<Record<number, string>> = {
   0: "F32",
   1: "F16",
   2: "Q4_0",

@@ -1,6 +1,7 @@
 import { JaugeError } from "../errors.js";
 import { ggufProblems } from "../messages/gguf-problems.js";
 import { localized } from "../messages/locale.js";
+import type { Origin } from "./byte-source.js";
 import { FileWindow } from "./file-window.js";
 import type { Metadata } from "./metadata.js";
 import { MetadataReader, readMetadata } from "./metadata-reader.js";
@@ -56,10 +57,11 @@ const leastTensorBytes = 8 + 4 + 4 + 8;
  * length, type and offset is checked against the file before it is used.
  *
  * Source: docs/gguf.md of ggml, ggml/src/gguf.cpp of llama.cpp v0.5.0.
- * Errors: `file-unreadable`, `not-a-gguf`, `gguf-version`, `gguf-big-endian`, `gguf-truncated`, `gguf-malformed`.
+ * Errors: `file-unreadable` (a local path) or those of the origin, `not-a-gguf`, `gguf-version`, `gguf-big-endian`,
+ * `gguf-truncated`, `gguf-malformed`.
  */
-export async function readGguf(path: string): Promise<GgufHeader> {
-  const window = await FileWindow.open(path);
+export async function readGguf(origin: Origin): Promise<GgufHeader> {
+  const window = await FileWindow.open(origin);
   try {
     return await readHeader(window);
   } finally {

@@ -14,6 +14,12 @@ import { validateVocabulary } from "./validate-vocabulary.js";
  * Reads the vocabulary once, in chunks. Errors: `gguf-architecture-unknown`, `gguf-invalid`, `gguf-malformed`.
  */
 export async function validateModel(model: ModelFile): Promise<void> {
+  validateHeader(model);
+  await validateVocabulary(model);
+}
+
+/** As `validateModel`, without the vocabulary: all that a plan depends on, and nothing has to be read again. */
+export function validateHeader(model: ModelFile): void {
   const field = "general.architecture";
   const architecture = model.metadata.string(field);
   if (architecture === undefined) throw invalid(model, field, problems.missing());
@@ -25,5 +31,4 @@ export async function validateModel(model: ModelFile): Promise<void> {
   validateHyperparameters(model, architecture);
   validateTensors(model);
   validateCompanions(model, architecture);
-  await validateVocabulary(model);
 }

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
+import { promisify } from "node:util";
 import { JaugeError } from "../errors.js";
 import { fileReasons } from "../messages/gguf.js";
 import { localized } from "../messages/locale.js";
@@ -13,11 +15,15 @@ export interface GgufContents {
   tensors: readonly TensorSource[];
 }
 
-export interface TensorSource {
+/** A tensor as a header lists it. */
+export interface TensorShape {
   name: string;
   type: TensorTypeName;
   /** Row length first. */
   shape: readonly number[];
+}
+
+export interface TensorSource extends TensorShape {
   /** The tensor's bytes in order, in chunks of any size; asked for once, when its turn comes. */
   data: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
@@ -69,13 +75,56 @@ export async function writeGguf(
   }
 }
 
+/**
+ * Writes a GGUF file whose header is true and whose data are a hole: it has its full size, takes a few blocks of the
+ * disk, and reads as zeros. Neither synced nor renamed into place: it is for a reader in the next moment.
+ *
+ * Errors: `file-unwritable`, also where the file system has no holes and not enough room.
+ * Returns the size of the file in bytes.
+ */
+export async function writeHollowGguf(
+  path: string,
+  contents: { metadata: WritableMetadata; tensors: readonly TensorShape[] },
+  { alignment = 32 }: Pick<WriteOptions, "alignment"> = {},
+): Promise<number> {
+  const layout = layoutOf(contents.tensors, alignment);
+  const handle = await open(path, "wx").catch((cause) => {
+    throw unwritable(path, cause);
+  });
+  try {
+    const output = new Output(path, handle);
+    await writeHeader(output, contents, layout, alignment);
+    await output.padTo(alignment);
+    await output.flush();
+    const bytes = output.bytes + layout.end;
+    await allowHoles(path);
+    await handle.truncate(bytes).catch((cause) => {
+      throw unwritable(path, cause);
+    });
+    await handle.close();
+    return bytes;
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await unlink(path).catch(() => {});
+    throw error;
+  }
+}
+
+/** NTFS gives a file holes only when asked to; where that fails the file takes its size, as `truncate` then says. */
+async function allowHoles(path: string): Promise<void> {
+  if (process.platform !== "win32") return;
+  await promisify(execFile)("fsutil", ["sparse", "setflag", path]).catch(() => {});
+}
+
 interface Layout {
   /** Bytes and offset of each tensor, from the start of the tensor data. */
   tensors: { bytes: number; offset: number }[];
   totalBytes: number;
+  /** Where the data end, padding included. */
+  end: number;
 }
 
-function layoutOf(tensors: readonly TensorSource[], alignment: number): Layout {
+function layoutOf(tensors: readonly TensorShape[], alignment: number): Layout {
   let end = 0;
   const names = new Set<string>();
   const placed = tensors.map(({ name, type, shape }) => {
@@ -89,12 +138,12 @@ function layoutOf(tensors: readonly TensorSource[], alignment: number): Layout {
     end += Math.ceil(bytes / alignment) * alignment;
     return { bytes, offset };
   });
-  return { tensors: placed, totalBytes: placed.reduce((sum, tensor) => sum + tensor.bytes, 0) };
+  return { tensors: placed, totalBytes: placed.reduce((sum, tensor) => sum + tensor.bytes, 0), end };
 }
 
 async function writeHeader(
   output: Output,
-  contents: GgufContents,
+  contents: { metadata: WritableMetadata; tensors: readonly TensorShape[] },
   layout: Layout,
   alignment: number,
 ): Promise<void> {
