@@ -1,4 +1,6 @@
-import type { Plan } from "../plan/plan.js";
+import type { TensorTypeName } from "../gguf/tensor-types.js";
+import type { ComputeSpeed, LinkSpeed, MatrixSpeed } from "../hardware/facts.js";
+import type { MemoryUse, Plan } from "../plan/plan.js";
 import type { LibraryWish } from "./native/libraries.js";
 import type { SamplingSettings } from "./sampling.js";
 
@@ -8,6 +10,8 @@ export interface Requests {
   devices: { asks: { wish: LibraryWish }; answers: Device[] };
   /** Loads a model and creates its context; `dry` allocates nothing and only measures. */
   open: { asks: { wish: LibraryWish; plan: Plan; dry: boolean }; answers: OpenedModel };
+  /** What a plan would allocate; nothing stays behind. */
+  measure: { asks: { wish: LibraryWish; plan: Plan }; answers: MemoryUse[] };
   step: { asks: Step; answers: StepResult };
   /** Makes a sampler that has seen `history`, under an id the caller chose. */
   createSampler: { asks: { id: number; settings: SamplingSettings; history: Int32Array }; answers: null };
@@ -24,7 +28,10 @@ export interface Requests {
   saveState: { asks: { path: string; sequence: number; tokens: Int32Array }; answers: { bytes: number } };
   loadState: { asks: { path: string; sequence: number }; answers: { tokens: Int32Array } };
   memory: { asks: Record<string, never>; answers: MemoryUse[] };
+  /** Measures how fast one processor is. */
+  calibrate: { asks: { wish: LibraryWish; task: CalibrationTask }; answers: ProcessorCalibration };
 }
+export type { MemoryUse };
 export type Pooling = "model" | "none" | "mean" | "cls" | "last" | "rank";
 
 /** A device that the libraries can compute on. */
@@ -34,15 +41,6 @@ export interface Device {
   kind: "cpu" | "gpu" | "integrated-gpu" | "accelerator" | "meta";
   freeBytes: number;
   totalBytes: number;
-}
-
-/** Bytes that the engine allocated, or would allocate, on one device. */
-export interface MemoryUse {
-  /** A device's name, or `host`. */
-  device: string;
-  weightsBytes: number;
-  kvBytes: number;
-  computeBytes: number;
 }
 
 export interface OpenedModel {
@@ -154,6 +152,35 @@ export interface Piece {
   control: boolean;
   /** Ends the generation. */
   endOfGeneration: boolean;
+}
+
+/** What to measure of one processor. */
+export interface CalibrationTask {
+  /** ggml's name of a device; `CPU` is the host. */
+  device: string;
+  /** Threads of the CPU. */
+  threads: number;
+  /** Tensor types to multiply by, those that matter most first. */
+  types: TensorTypeName[];
+  /** Those of experts. */
+  expertTypes: TensorTypeName[];
+  /** Leave out everything but multiplications: it is known. */
+  matricesOnly: boolean;
+  /** About how long it may take. Large row counts of slow processors are left out where time is short. */
+  secondsLimit: number;
+}
+
+/** What was measured; see `ComputeSpeed`. A type that the processor cannot multiply by is absent. */
+export interface ProcessorCalibration {
+  matrix: Record<string, MatrixSpeed>;
+  repacked?: Record<string, MatrixSpeed>;
+  experts: Record<string, MatrixSpeed>;
+  repackedExperts?: Record<string, MatrixSpeed>;
+  operations?: { nodeSeconds: number; attention?: ComputeSpeed["attention"]; link?: LinkSpeed };
+  /** Memory of the host's process with its libraries loaded and the backend open, before any tensor. */
+  hostRuntimeBytes: number;
+  /** Device memory that the backend has kept after all tensors were freed, as the device itself reads. */
+  deviceBytes?: number;
 }
 
 export type RequestName = keyof Requests;

@@ -2,7 +2,7 @@ import type { ModelOutline } from "../gguf/outline.js";
 import type { KvType, Plan } from "./plan.js";
 
 /** Bytes per element of a KV cache type: a block's bytes over its elements (ggml.h v0.5.0). */
-const elementBytes: Record<KvType, number> = {
+export const elementBytes: Record<KvType, number> = {
   f32: 4,
   f16: 2,
   bf16: 2,

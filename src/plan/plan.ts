@@ -36,6 +36,14 @@ export interface Plan {
   threadsBatch: number;
   /** `mmap` shares pages with the file; `direct` reads around the page cache; `read` copies. */
   loadMode: "auto" | "mmap" | "mlock" | "direct" | "read";
+  /**
+   * Where weights on the host lie when there are devices too. `pinned` is memory that a device reads fast, so that
+   * large batches can be computed there with streamed weights; `repacked` is laid out for the CPU's own matrix
+   * kernels. The library's default, `pinned`, where absent. Without a device weights are repacked wherever possible.
+   */
+  hostMemory?: "pinned" | "repacked";
+  /** Let a device compute large batches (32 tokens or more) with weights streamed from the host; yes where absent. */
+  streamWeights?: boolean;
   /** LoRA adapters, added in order. */
   adapters: { path: string; scale: number }[];
   /** What the context computes beside logits: sentence embeddings, pooled so. */
@@ -51,6 +59,15 @@ export interface TensorOverride {
   pattern: string;
   /** `host`, or a device name. */
   placement: string;
+}
+
+/** Bytes that the engine allocated, or would allocate, on one device. */
+export interface MemoryUse {
+  /** A device's name, or `host`. */
+  device: string;
+  weightsBytes: number;
+  kvBytes: number;
+  computeBytes: number;
 }
 
 /** Element types that a KV cache can have. */

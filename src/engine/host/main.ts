@@ -1,10 +1,12 @@
 // The engine host: the child process that owns all native memory. It answers requests one at a time, in order.
 import { isJaugeError, JaugeError } from "../../errors.js";
+import { openGraphFunctions } from "../native/graph.js";
 import { findLibraries, type LibraryWish } from "../native/libraries.js";
 import { type Native, openNative } from "../native/open.js";
 import type { Answers, Asks, FromHost, RequestName, ToHost } from "../protocol.js";
+import { calibrate } from "./calibration.js";
 import { listDevices, offloadDevices } from "./devices.js";
-import { Session } from "./session.js";
+import { measurePlan, Session } from "./session.js";
 
 let native: Native | undefined;
 let backend = "";
@@ -28,6 +30,7 @@ const handlers: Handlers = {
     });
     return session.opened;
   },
+  measure: ({ wish, plan }) => measurePlan(loadNative(wish), plan),
   step: (asks) => open().steps.run(asks),
   createSampler: ({ id, settings, history }) => open().steps.createSampler(id, settings, history),
   tokenize: ({ text, addSpecial, parseSpecial }) =>
@@ -42,6 +45,8 @@ const handlers: Handlers = {
   }),
   loadState: async ({ path, sequence }) => ({ tokens: await open().loadState(path, sequence) }),
   memory: () => open().memory(),
+  calibrate: ({ wish, task }) =>
+    calibrate(loadNative(wish), openGraphFunctions(findLibraries(wish)), task, (progress) => send({ progress })),
 };
 
 let queue: Promise<void> = Promise.resolve();

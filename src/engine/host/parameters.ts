@@ -27,6 +27,7 @@ export function modelParams(native: Native, plan: Plan, dry: boolean): ModelPara
     n_gpu_layers: plan.gpuLayers,
     load_mode: dry ? loadModes.read : loadModes[plan.loadMode],
     tensor_split: tensorSplit(native, plan),
+    no_host: plan.hostMemory === "repacked",
     no_alloc: dry,
   };
 }
@@ -57,6 +58,7 @@ export function contextParams(native: Native, plan: Plan): ContextParams {
     // A full-size cache for sliding-window layers: a shared prefix must keep all its positions.
     swa_full: true,
     kv_unified: unified,
+    op_offload: plan.streamWeights ?? true,
   };
 }
 

@@ -131,6 +131,24 @@ export class Session {
   }
 }
 
+/**
+ * Exact bytes per device that a plan would take, by making its model and context without allocating: weights, KV
+ * cache and the compute buffers of its very graphs. Both are freed again. Errors: those of `Session.open`.
+ */
+export async function measurePlan(native: Native, plan: Plan): Promise<MemoryUse[]> {
+  const { llama } = native;
+  const model = await loadModel(native, plan, true, () => true);
+  try {
+    const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
+    if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
+    const memory = memoryUse(native, context, true);
+    llama.llama_free(context);
+    return memory;
+  } finally {
+    llama.llama_model_free(model);
+  }
+}
+
 async function loadModel(
   native: Native,
   plan: Plan,

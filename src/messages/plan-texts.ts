@@ -1,0 +1,67 @@
+/** What a plan says about itself: sentences that go into the plan as data. */
+const en = {
+  bandwidth: (f: { place: string; bytes: string; rate: string }) =>
+    `${f.place} bandwidth: ${f.bytes} read per token at ${f.rate}/s`,
+  arithmetic: (f: { place: string; bytes: string; rate: string }) =>
+    `${f.place} arithmetic: ${f.bytes} of weights computed per token at ${f.rate}/s`,
+  crossings: (f: { count: number }) => `hand-overs between processors: ${f.count} per token`,
+  link: (f: { bytes: string; rate: string }) =>
+    `the link to the device: ${f.bytes} of weights copied per step at ${f.rate}/s`,
+  disk: (f: { bytes: string; rate: string }) => `the disk: ${f.bytes} read per token at ${f.rate}/s`,
+  microBatch: (f: { tokens: number }) => `micro-batch of ${f.tokens} tokens: a larger one does not fit`,
+  context: (f: { tokens: string; wanted: string }) =>
+    `context of ${f.tokens} tokens: ${f.wanted} do not fit the budgets`,
+  kvType: (f: { type: string }) => `KV cache in ${f.type}: f16 does not fit the budgets`,
+  streamed: "large batches are computed on the device with weights streamed from pinned RAM",
+  repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
+  deviceUnused: (f: { device: string }) => `${f.device} stays empty: the rest is faster without it`,
+  overflow: (f: { bytes: string }) =>
+    `${f.bytes} do not fit into RAM and are read from the disk again and again`,
+  assumed: "speeds are assumed, not measured here: run jauge doctor",
+  sequences: (f: { sequences: number }) =>
+    `${f.sequences} sequences at once: more would not be faster or do not fit`,
+  alternatives: {
+    context: (f: { tokens: string; bytes: string }) => `a context of ${f.tokens} tokens (saves ${f.bytes})`,
+    kvType: (f: { bytes: string }) => `a KV cache in q8_0 (saves ${f.bytes}, hardly changes answers)`,
+    microBatch: (f: { tokens: number; bytes: string }) =>
+      `micro-batches of ${f.tokens} tokens (saves ${f.bytes}, prompts are read more slowly)`,
+    quantisation: (f: { mix: string; size: string; bytes: string }) =>
+      `the model at ${f.mix}: ${f.size} (saves ${f.bytes}, costs quality)`,
+    ram: (f: { bytes: string }) => `${f.bytes} more RAM`,
+    ramBudget: (f: { bytes: string }) => `a RAM budget that is ${f.bytes} larger: so much is free`,
+    vram: (f: { bytes: string; device: string }) => `${f.bytes} more memory on ${f.device}`,
+    disk: (f: { bytes: string; speed: string }) =>
+      `reading ${f.bytes} from the disk for every token: about ${f.speed} tokens/s`,
+  },
+};
+
+const fr: typeof en = {
+  bandwidth: (f) =>
+    `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par jeton à ${f.rate}/s`,
+  arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids par jeton à ${f.rate}/s`,
+  crossings: (f) => `passages entre processeurs : ${f.count} par jeton`,
+  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par pas à ${f.rate}/s`,
+  disk: (f) => `le disque : ${f.bytes} lus par jeton à ${f.rate}/s`,
+  microBatch: (f) => `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas`,
+  context: (f) => `contexte de ${f.tokens} jetons : ${f.wanted} ne tiennent pas dans les budgets`,
+  kvType: (f) => `cache KV en ${f.type} : f16 ne tient pas dans les budgets`,
+  streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
+  repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
+  deviceUnused: (f) => `${f.device} reste vide : le reste va plus vite sans lui`,
+  overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
+  assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
+  sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,
+  alternatives: {
+    context: (f) => `un contexte de ${f.tokens} jetons (économise ${f.bytes})`,
+    kvType: (f) => `un cache KV en q8_0 (économise ${f.bytes}, change à peine les réponses)`,
+    microBatch: (f) =>
+      `des micro-lots de ${f.tokens} jetons (économise ${f.bytes}, les invites sont lues plus lentement)`,
+    quantisation: (f) => `le modèle en ${f.mix} : ${f.size} (économise ${f.bytes}, coûte en qualité)`,
+    ram: (f) => `${f.bytes} de RAM de plus`,
+    ramBudget: (f) => `un budget de RAM plus grand de ${f.bytes} : autant est libre`,
+    vram: (f) => `${f.bytes} de mémoire de plus sur ${f.device}`,
+    disk: (f) => `lire ${f.bytes} du disque à chaque jeton : environ ${f.speed} jetons/s`,
+  },
+};
+
+export const planTexts = { en, fr };

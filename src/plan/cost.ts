@@ -1,0 +1,230 @@
+import type { HardwareFacts } from "../hardware/facts.js";
+import { type ModelLayout, type Part, type Stage, stages } from "./layout.js";
+import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
+
+/** Host memory and CPU. Devices are their index in the hardware facts. */
+export const host = -1;
+
+/** Where everything is: for each layer (the output last) its KV cache and its parts, by place. */
+export interface Placement {
+  layers: { on: number; parts: number[] }[];
+}
+
+/** One graph that the model computes. */
+export interface Load {
+  /** Tokens computed at once. */
+  rows: number;
+  /** How many of them give logits. */
+  outputs: number;
+  /** Cells of the KV cache that each of them attends to. */
+  depth: number;
+}
+
+/** Seconds of one graph by what takes them. */
+export interface Cost {
+  seconds: number;
+  /** By place, the host first, then devices in order. */
+  places: PlaceCost[];
+  crossings: number;
+  crossingSeconds: number;
+  /** Weights copied to devices because the batch is computed there. */
+  streamedBytes: number;
+  streamSeconds: number;
+}
+
+export interface PlaceCost {
+  seconds: number;
+  /** Reading weights and KV cache alone would take this long. */
+  memorySeconds: number;
+  bytesRead: number;
+}
+
+/** Batches from this many rows on are computed on a device with streamed weights (ggml's `op_offload` threshold). */
+const streamFromRows = 32;
+
+/** Nodes with arithmetic that a layer's graph has at each stage, beside its matrices: norms, RoPE, copies, sums. */
+const nodesOfStage: Record<Stage, number> = {
+  attentionNorm: 2,
+  attentionIn: 6,
+  attentionOut: 2,
+  feedForwardNorm: 2,
+  feedForwardIn: 2,
+  feedForwardOut: 2,
+};
+
+/** What a part costs at each place under one load: the inner loop of the search adds these up. */
+export class CostModel {
+  /** Seconds of each part: [layer][part][place + 1]. */
+  private readonly partSeconds: number[][][];
+  private readonly partBytes: number[][];
+  /** Attention over the KV cache of each layer: [layer][place + 1]. */
+  private readonly attentionSeconds: number[][];
+  private readonly attentionBytes: number[];
+  private readonly streams: boolean;
+
+  constructor(
+    readonly layout: ModelLayout,
+    readonly facts: HardwareFacts,
+    readonly load: Load,
+    readonly mode: HostMode,
+    kvBytesPerCell: readonly number[],
+  ) {
+    this.streams = mode === "streamed" && load.rows >= streamFromRows && facts.devices.length > 0;
+    const { outline } = layout.source;
+    this.partBytes = layout.layers.map((parts) => parts.map((part) => part.bytes * this.readShare(part)));
+    this.partSeconds = layout.layers.map((parts, layer) =>
+      parts.map((part, index) => this.placesOf((place) => this.seconds(part, layer, index, place))),
+    );
+    this.attentionBytes = layout.layers.map((_, layer) => (kvBytesPerCell[layer] ?? 0) * load.depth);
+    this.attentionSeconds = layout.layers.map((_, layer) => {
+      const heads = outline.heads[layer] ?? 0;
+      const sizes = (outline.headSizeK ?? 0) + (outline.headSizeV ?? 0);
+      const multiplies = load.rows * load.depth * heads * sizes;
+      return this.placesOf((place) => {
+        const { attention } = this.speedOf(place);
+        const rate = load.rows > 8 ? attention.batchPerSecond : attention.oneRowPerSecond;
+        return multiplies / rate;
+      });
+    });
+  }
+
+  /** Seconds of one layer at a placement, without what crosses between layers. */
+  layerSeconds(layer: number, on: number, parts: readonly number[]): number {
+    let seconds = this.attentionSeconds[layer]![on + 1]!;
+    const table = this.partSeconds[layer]!;
+    for (let index = 0; index < parts.length; index++) seconds += table[index]![parts[index]! + 1]!;
+    return seconds + this.chain(layer, on, parts, on).seconds;
+  }
+
+  cost(placement: Placement): Cost {
+    const places: PlaceCost[] = this.placesOf(() => ({ seconds: 0, memorySeconds: 0, bytesRead: 0 }));
+    const add = (place: number, seconds: number, bytes: number) => {
+      const cost = places[place + 1]!;
+      cost.seconds += seconds;
+      cost.bytesRead += bytes;
+    };
+    let crossings = 0;
+    let crossingSeconds = 0;
+    let streamedBytes = 0;
+    let streamSeconds = 0;
+    let at = host;
+    for (const [layer, { on, parts }] of placement.layers.entries()) {
+      add(on, this.attentionSeconds[layer]![on + 1]!, this.attentionBytes[layer]!);
+      for (const [index, place] of parts.entries()) {
+        const part = this.layout.layers[layer]![index]!;
+        const bytes = this.partBytes[layer]![index]!;
+        const seconds = this.partSeconds[layer]![index]![place + 1]!;
+        if (place === host && this.streams && part.isMatrix) {
+          streamedBytes += bytes;
+          streamSeconds += this.streamSeconds(bytes);
+          add(this.streamDevice, seconds - this.streamSeconds(bytes), bytes);
+        } else add(place, seconds, bytes);
+      }
+      const chain = this.chain(layer, on, parts, at);
+      crossings += chain.crossings;
+      crossingSeconds += chain.crossingSeconds;
+      for (const [place, seconds] of chain.nodeSeconds.entries()) add(place - 1, seconds, 0);
+      at = chain.end;
+    }
+    for (const [index, place] of places.entries())
+      place.memorySeconds = place.bytesRead / this.speedOf(index - 1).memoryBytesPerSecond;
+    const seconds = places.reduce((sum, place) => sum + place.seconds, crossingSeconds + streamSeconds);
+    return { seconds, places, crossings, crossingSeconds, streamedBytes, streamSeconds };
+  }
+
+  private seconds(part: Part, layer: number, index: number, place: number): number {
+    if (!part.isMatrix) return 0;
+    const rows = this.rowsOf(part, layer);
+    const bytes = this.partBytes[layer]![index]!;
+    if (place === host && this.streams) {
+      const device = this.facts.devices[this.streamDevice]!;
+      const table = deviceTable(device.speed, part.type, part.isExpert);
+      return this.streamSeconds(bytes) + matrixSeconds(table, part.type, bytes, rows);
+    }
+    const speed = this.speedOf(place);
+    const table =
+      place === host
+        ? hostTable(speed, part.type, part.isExpert, this.mode)
+        : deviceTable(speed, part.type, part.isExpert);
+    return matrixSeconds(table, part.type, bytes, rows);
+  }
+
+  private streamSeconds(bytes: number): number {
+    const { link } = this.facts.devices[this.streamDevice]!;
+    return bytes / link.toDevice.pinnedBytesPerSecond;
+  }
+
+  /** Rows that each matrix of a part is multiplied by. */
+  private rowsOf(part: Part, layer: number): number {
+    if (part.isExpert) {
+      const { experts = 1, expertsUsed = 1 } = this.layout.source.outline;
+      return Math.max(1, (this.load.rows * expertsUsed) / (experts * this.readShare(part)));
+    }
+    return layer === this.layout.outputLayer ? this.load.outputs : this.load.rows;
+  }
+
+  /** Of a part's bytes, those that a batch reads: experts are chosen per token, independently here. */
+  private readShare(part: Part): number {
+    const { experts = 0, expertsUsed = 0 } = this.layout.source.outline;
+    if (!part.isExpert || experts === 0) return 1;
+    return 1 - (1 - expertsUsed / experts) ** this.load.rows;
+  }
+
+  /** Follows the hidden state through a layer: where it changes place, and what its small operations cost. */
+  private chain(layer: number, on: number, parts: readonly number[], from: number) {
+    const { facts, layout } = this;
+    let at = from;
+    let crossings = 0;
+    let crossingSeconds = 0;
+    const nodeSeconds = this.placesOf(() => 0);
+    const visit = (place: number, nodes: number) => {
+      if (place !== at) {
+        crossings++;
+        // Between two devices the state goes through the host.
+        for (const end of [place, at])
+          if (end !== host) crossingSeconds += facts.devices[end]!.link.crossingSeconds;
+        at = place;
+      }
+      nodeSeconds[place + 1]! += nodes * this.speedOf(place).nodeSeconds;
+    };
+    if (layer === layout.outputLayer) {
+      const output = layout.layers[layer]!.findIndex((part) => part.isMatrix);
+      visit(output < 0 ? on : parts[output]!, 3);
+    } else {
+      for (const stage of stages) {
+        // Attention itself runs where the KV cache is.
+        if (stage === "attentionOut") visit(on, 2);
+        const places = this.placesOfStage(layer, stage, parts);
+        if (places.length === 0) continue;
+        const nodes = nodesOfStage[stage] / places.length;
+        for (const place of places) visit(place, nodes);
+      }
+    }
+    let seconds = crossingSeconds;
+    for (const part of nodeSeconds) seconds += part;
+    return { seconds, crossings, crossingSeconds, nodeSeconds, end: at };
+  }
+
+  private placesOfStage(layer: number, stage: Stage, parts: readonly number[]): number[] {
+    const places: number[] = [];
+    const all = this.layout.layers[layer]!;
+    for (let index = 0; index < all.length; index++) {
+      const place = parts[index]!;
+      if (all[index]!.stage === stage && !places.includes(place)) places.push(place);
+    }
+    return places;
+  }
+
+  private speedOf(place: number) {
+    return place === host ? this.facts.host.speed : this.facts.devices[place]!.speed;
+  }
+
+  /** llama.cpp computes streamed batches on the first device. */
+  private get streamDevice(): number {
+    return 0;
+  }
+
+  private placesOf<T>(make: (place: number) => T): T[] {
+    return Array.from({ length: this.facts.devices.length + 1 }, (_, index) => make(index - 1));
+  }
+}

@@ -1,0 +1,28 @@
+import { type Plan, simplePlan } from "./plan.js";
+import type { SolveRequest } from "./solve.js";
+
+/** Tokens of context that a plan tries first, where the person does not say. */
+const usualContext = { chat: 8192, batch: 4096, context: 8192 };
+
+/**
+ * The settings that a plan tries first: what the person fixed, and else what serves the objective best whatever the
+ * memory. Weights are read rather than mapped: a mapped file counts twice where the CPU lays weights out anew, and a
+ * device streams faster from pinned memory.
+ */
+export function defaultFields({ layout, machine, objective, wishes }: SolveRequest): Plan {
+  const trained = layout.source.outline.contextLength ?? 4096;
+  const contextLength =
+    wishes.contextLength === 0
+      ? trained
+      : (wishes.contextLength ?? Math.min(trained, usualContext[objective]));
+  const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
+  return simplePlan({
+    threads: machine.facts.host.threads,
+    loadMode: "read",
+    // Devices compute with the fused kernel wherever they can.
+    flashAttention: "auto",
+    ...given,
+    contextLength,
+    modelPath: layout.source.path ?? "",
+  });
+}

@@ -1,0 +1,270 @@
+import type { HardwareFacts } from "../hardware/facts.js";
+import type { Placement } from "./cost.js";
+import { placementFields } from "./engine-plan.js";
+import type { ModelLayout } from "./layout.js";
+import {
+  adapterBytes,
+  computeEstimate,
+  fitKvToMeasured,
+  kvBytesPerCell,
+  kvCells,
+  type PlaceMemory,
+  totalBytes,
+  unreportedHostBytes,
+  weightBytes,
+} from "./memory.js";
+import { bestPlacement, type PlacementProblem, roomiest, type Solution } from "./placement.js";
+import type { MemoryUse, Plan } from "./plan.js";
+import { costModels, type Models, scored } from "./predict.js";
+import type { HostMode } from "./speed.js";
+
+/** Bytes that may be used: on the host, and on each device of the hardware facts. */
+export interface PlaceBudgets {
+  host: number;
+  devices: number[];
+}
+
+/** Exact bytes per device of a plan, from a dry run; `modelled` is what the closed formulas say of it, by place. */
+export type Measure = (plan: Plan, modelled: PlaceMemory[]) => Promise<MemoryUse[]>;
+
+export interface Machine {
+  facts: HardwareFacts;
+  budgets: PlaceBudgets;
+  /** Devices that may be used, by index. */
+  usable: number[];
+  measure: Measure;
+  /** What of the placement the person fixed. */
+  fixed: FixedPlacement;
+}
+
+export interface FixedPlacement {
+  layers?: number;
+  pinned: ReadonlyMap<number, number>;
+  modes: HostMode[];
+}
+
+/** A plan that fits, or the nearest to it. */
+export interface Fitted {
+  plan: Plan;
+  placement: Placement;
+  models: Models;
+  mode: HostMode;
+  /** By place, the host first. */
+  memory: PlaceMemory[];
+  /** Bytes over the budget, by place; negative is room. All ≤ 0 where it fits. */
+  over: number[];
+  score: number;
+}
+
+/** Steps of solving and measuring until both agree; two or three are usual. */
+const mostSteps = 8;
+
+/**
+ * Places a model under budgets for given settings, and proves it: every placement that is considered for good is
+ * measured by the engine's dry run, and what compute buffers really take corrects the next step.
+ */
+export class Fitter {
+  /** What measured plans took beyond the weights and KV cache that the formulas know, by place. */
+  private overhead: number[];
+  private kvBytes: number[];
+  private readonly measured = new Map<string, MemoryUse[]>();
+
+  constructor(
+    private readonly layout: ModelLayout,
+    private readonly machine: Machine,
+    readonly settings: Plan,
+    start?: Fitter,
+  ) {
+    const { outline } = layout.source;
+    const cells = kvCells(settings);
+    this.kvBytes = kvBytesPerCell(outline, settings).map((bytes) => bytes * cells);
+    const guess = computeEstimate(settings, outline);
+    const before = start && computeEstimate(start.settings, outline);
+    this.overhead = [guess, ...machine.facts.devices.map(() => guess)].map((bytes, index) =>
+      start && before ? Math.ceil((start.overhead[index]! * guess) / before) : bytes,
+    );
+    if (start) {
+      const ratio = kvCells(start.settings);
+      const total = sum(start.kvBytes) / ratio;
+      const formula = sum(kvBytesPerCell(outline, start.settings));
+      // A model whose cache the formula misses keeps the measured proportion.
+      if (formula > 0) this.kvBytes = this.kvBytes.map((bytes) => (bytes * total) / formula);
+    }
+  }
+
+  /** The plan as the formulas see it, without a measurement. */
+  estimate(): Fitted {
+    const { solution, mode } = this.solve();
+    return this.fitted(solution, mode, this.modelled(solution.placement, true));
+  }
+
+  /** The best plan whose measured bytes fit; where none does, the nearest, with what is missing. */
+  async fit(): Promise<Fitted> {
+    let best: Fitted | undefined;
+    let nearest: Fitted | undefined;
+    const seen = new Set<string>();
+    for (let step = 0; step < mostSteps; step++) {
+      const { solution, mode } = this.solve(best?.mode);
+      const found = await this.measureSolution(solution, mode);
+      const key = JSON.stringify(found.plan);
+      if (fits(found) && (!best || found.score < best.score || isFuller(found, best))) best = found;
+      if (!nearest || worst(found) < worst(nearest)) nearest = found;
+      if (seen.has(key)) {
+        if (fits(found)) break;
+        // The same placement again, and it is over: its own compute buffers are the cause. Ask for that much less.
+        this.overhead = this.overhead.map((bytes, index) => bytes + Math.max(0, found.over[index]!));
+      }
+      seen.add(key);
+    }
+    return best ?? nearest!;
+  }
+
+  private async measureSolution(solution: Solution, mode: HostMode): Promise<Fitted> {
+    const plan = this.planOf(solution.placement, mode);
+    const modelled = this.modelled(solution.placement, false);
+    const key = JSON.stringify(plan);
+    const uses = this.measured.get(key) ?? (await this.machine.measure(plan, modelled));
+    this.measured.set(key, uses);
+    const memory = modelled.map((bytes, index) => ({ ...bytes, ...this.useOf(uses, index) }));
+    this.learn(memory, solution.placement, modelled);
+    return this.fitted(solution, mode, memory);
+  }
+
+  /** Takes from a measurement what the formulas could not know. */
+  private learn(memory: PlaceMemory[], placement: Placement, modelled: PlaceMemory[]): void {
+    const kvTotal = memory.reduce((total, { kv }) => total + kv, 0);
+    const before = [...this.kvBytes];
+    this.kvBytes = fitKvToMeasured(this.kvBytes, kvTotal);
+    const changed = this.kvBytes.some((bytes, layer) => bytes !== before[layer]);
+    const now = changed ? this.modelled(placement, false) : modelled;
+    this.overhead = memory.map(
+      ({ weights, kv, compute }, index) => weights + kv + compute - now[index]!.weights - now[index]!.kv,
+    );
+  }
+
+  private solve(mode?: HostMode): { solution: Solution; mode: HostMode } {
+    const modes = mode ? [mode] : this.machine.fixed.modes;
+    const solved = modes.map((one) => {
+      const problem = this.problem(one);
+      return { solution: bestPlacement(problem) ?? roomiest(problem), mode: one };
+    });
+    return solved.reduce((best, next) => (next.solution.score < best.solution.score ? next : best));
+  }
+
+  private problem(mode: HostMode): PlacementProblem {
+    const { facts, budgets, usable, fixed } = this.machine;
+    const runtime = this.runtime();
+    const order = [...usable].sort((a, b) => speedRank(facts, b) - speedRank(facts, a) || b - a);
+    return {
+      layout: this.layout,
+      capacities: {
+        host: budgets.host - runtime[0]! - this.overhead[0]!,
+        devices: facts.devices.map((_, index) =>
+          usable.includes(index)
+            ? budgets.devices[index]! - runtime[index + 1]! - this.overhead[index + 1]!
+            : 0,
+        ),
+      },
+      alignments: facts.devices.map(({ alignmentBytes }) => alignmentBytes),
+      kvBytes: this.kvBytes,
+      models: scored(this.models(mode)),
+      order,
+      ...(fixed.layers !== undefined && { fixedLayers: fixed.layers }),
+      pinned: fixed.pinned,
+    };
+  }
+
+  private models(mode: HostMode): Models {
+    const cells = kvCells(this.settings);
+    const perCell = this.kvBytes.map((bytes) => bytes / cells);
+    return costModels(this.layout, this.machine.facts, this.settings, mode, perCell);
+  }
+
+  private planOf(placement: Placement, mode: HostMode): Plan {
+    const names = this.machine.facts.devices.map(({ name }) => name);
+    const fields = placementFields(this.layout, placement, names, this.settings.tensorOverrides);
+    const hasDevices = fields.devices!.length > 0;
+    return {
+      ...this.settings,
+      ...fields,
+      ...(hasDevices && { hostMemory: mode === "repacked" ? "repacked" : "pinned" }),
+      ...(hasDevices && { streamWeights: mode === "streamed" }),
+    };
+  }
+
+  /** What the formulas say, by place; `withOverhead` adds what was measured or guessed beyond them as compute. */
+  private modelled(placement: Placement, withOverhead: boolean): PlaceMemory[] {
+    const { facts } = this.machine;
+    const weights = weightBytes(
+      this.layout,
+      placement,
+      facts.devices.map(({ alignmentBytes }) => alignmentBytes),
+    );
+    const kv = weights.map(() => 0);
+    for (const [layer, { on }] of placement.layers.entries()) kv[on + 1]! += this.kvBytes[layer] ?? 0;
+    const adapters = adapterBytes(this.layout, placement);
+    const runtime = this.runtime();
+    return weights.map((bytes, index) => {
+      const isUsed =
+        index === 0 ||
+        placement.layers.some(({ on, parts }) => on === index - 1 || parts.includes(index - 1));
+      return {
+        weights: bytes,
+        kv: Math.ceil(kv[index]!),
+        compute: withOverhead && isUsed ? Math.max(0, Math.ceil(this.overhead[index]!)) : 0,
+        runtime: isUsed ? runtime[index]! + (adapters[index] ?? 0) : 0,
+      };
+    });
+  }
+
+  private runtime(): number[] {
+    const { facts } = this.machine;
+    const unreported = unreportedHostBytes(this.settings, this.layout.source.outline);
+    return [facts.host.runtimeBytes + unreported, ...facts.devices.map(({ runtimeBytes }) => runtimeBytes)];
+  }
+
+  private useOf(uses: readonly MemoryUse[], index: number): Omit<PlaceMemory, "runtime"> {
+    const name = index === 0 ? "host" : this.machine.facts.devices[index - 1]!.name;
+    const use = uses.find(({ device }) => device === name);
+    return { weights: use?.weightsBytes ?? 0, kv: use?.kvBytes ?? 0, compute: use?.computeBytes ?? 0 };
+  }
+
+  private fitted(solution: Solution, mode: HostMode, memory: PlaceMemory[]): Fitted {
+    const { budgets } = this.machine;
+    const allowed = [budgets.host, ...budgets.devices];
+    return {
+      plan: this.planOf(solution.placement, mode),
+      placement: solution.placement,
+      models: this.models(mode),
+      mode,
+      memory,
+      over: memory.map((bytes, index) => totalBytes(bytes) - allowed[index]!),
+      score: solution.score,
+    };
+  }
+}
+
+export function fits({ over }: Fitted): boolean {
+  return over.every((bytes) => bytes <= 0);
+}
+
+function worst({ over }: Fitted): number {
+  return Math.max(...over);
+}
+
+/** Equal speed, more of the devices used: what the person allowed is there to be used. */
+function isFuller(found: Fitted, best: Fitted): boolean {
+  return found.score === best.score && sum(found.over.slice(1)) > sum(best.over.slice(1));
+}
+
+/** How fast a device decodes: the median over its tensor types, one row at a time. */
+function speedRank(facts: HardwareFacts, device: number): number {
+  const speeds = Object.values(facts.devices[device]!.speed.matrix).map(
+    ({ bytesPerSecond }) => bytesPerSecond[0]!,
+  );
+  return speeds.sort((a, b) => a - b)[speeds.length >> 1] ?? 0;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,107 @@
+import { isExpertTensor, layerOf } from "../gguf/outline.js";
+import type { WeightKinds } from "./model-plan.js";
+import type { ModelSource, SourceTensor } from "./source.js";
+
+/**
+ * Where in its layer a tensor is used, in the order of computation: a hidden state that changes place between two of
+ * these crosses between processors.
+ */
+export const stages = [
+  "attentionNorm",
+  "attentionIn",
+  "attentionOut",
+  "feedForwardNorm",
+  "feedForwardIn",
+  "feedForwardOut",
+] as const;
+export type Stage = (typeof stages)[number];
+
+/** A tensor as the planner sees it. */
+export interface Part {
+  name: string;
+  type: string;
+  shape: readonly number[];
+  bytes: number;
+  /** What adapters add beside it, in the same place. */
+  adapterBytes: number;
+  kind: keyof WeightKinds;
+  stage: Stage;
+  /** Picked row by row or expert by expert: not all of it is read for a token. */
+  isExpert: boolean;
+  /** A matrix that rows are multiplied by; the others (norms, biases) cost next to nothing. */
+  isMatrix: boolean;
+  /** Index into `tensors` of the source. */
+  index: number;
+}
+
+/** A model cut into what can be placed: its layers, and the output behind them. */
+export interface ModelLayout {
+  source: ModelSource;
+  /** Parts of each layer `blk.N`; the last entry is the output. */
+  layers: Part[][];
+  /** What stays on the host in any plan: looked up row by row (token embeddings). */
+  input: Part[];
+  /** The output matrix is the token embedding: on a device it is there a second time, beside the host's. */
+  tiedOutput: boolean;
+  outputLayer: number;
+}
+
+/**
+ * The layout of a model; `adapterBytes` by the name of the tensor that an adapter changes. Source of the roles: tensor names and their layers in src/llama-arch.cpp, and how
+ * `llama_model_base::load_tensors` assigns them, v0.5.0.
+ */
+export function layoutOf(
+  source: ModelSource,
+  adapterBytes: ReadonlyMap<string, number> = new Map(),
+): ModelLayout {
+  const outputLayer = source.outline.layers;
+  const layers: Part[][] = Array.from({ length: outputLayer + 1 }, () => []);
+  const input: Part[] = [];
+  for (const [index, tensor] of source.tensors.entries()) {
+    const part = partOf(tensor, index, adapterBytes.get(tensor.name) ?? 0);
+    const layer = layerOf(tensor.name);
+    if (layer !== undefined && layer < outputLayer) layers[layer]!.push(part);
+    else if (isOutput(tensor.name)) layers[outputLayer]!.push(part);
+    else input.push(part);
+  }
+  const hasOutput = layers[outputLayer]!.some(({ name }) => name === "output.weight");
+  const embedding = input.find(({ name }) => name === "token_embd.weight");
+  const tiedOutput = !hasOutput && embedding !== undefined;
+  if (tiedOutput)
+    layers[outputLayer]!.push({ ...embedding, kind: "output", isMatrix: true, adapterBytes: 0 });
+  return { source, layers, input, tiedOutput, outputLayer };
+}
+
+/** Tensors of `LLM_TENSOR_LAYER_OUTPUT`, by name. */
+function isOutput(name: string): boolean {
+  return /^(output|cls|dense_[23]|hc_head|altup_(unembd_)?proj|dec\.output_norm|enc\.output_norm)/.test(name);
+}
+
+function partOf(tensor: SourceTensor, index: number, adapterBytes: number): Part {
+  const { name, type, shape, bytes } = tensor;
+  const isMatrix = name.endsWith(".weight") && shape.filter((length) => length > 1).length > 1;
+  const isExpert = isExpertTensor(name);
+  return {
+    ...{ name, type, shape, bytes, adapterBytes, index, isExpert, isMatrix },
+    kind: kindOf(name, isExpert),
+    stage: stageOf(name),
+  };
+}
+
+function kindOf(name: string, isExpert: boolean): keyof WeightKinds {
+  if (isExpert) return "experts";
+  if (layerOf(name) === undefined) return isOutput(name) ? "output" : "embedding";
+  if (/\.(ffn_|layer_output_norm|exp_probs)/.test(name)) return "feedForward";
+  if (/\.(attn|ssm|time_mix|channel_mix|shortconv)/.test(name)) return "attention";
+  return "other";
+}
+
+function stageOf(name: string): Stage {
+  if (/\.(attn_norm|attn_norm_2)\./.test(name)) return "attentionNorm";
+  if (/\.(ffn_norm|post_attention_norm|ffn_gate_inp)/.test(name)) return "feedForwardNorm";
+  if (/\.ffn_(down|post_norm)|\.post_ffw_norm|\.layer_output_norm|\.channel_mix_value/.test(name))
+    return "feedForwardOut";
+  if (/\.ffn_|\.channel_mix|\.exp_probs/.test(name)) return "feedForwardIn";
+  if (/\.(attn_output|attn_out|ssm_out|time_mix_output|shortconv.out_proj)/.test(name)) return "attentionOut";
+  return "attentionIn";
+}

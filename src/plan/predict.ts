@@ -1,0 +1,109 @@
+import type { HardwareFacts } from "../hardware/facts.js";
+import { localized } from "../messages/locale.js";
+import { planTexts } from "../messages/plan-texts.js";
+import { formatBytes } from "../units.js";
+import { type Cost, CostModel, type Placement } from "./cost.js";
+import type { ModelLayout } from "./layout.js";
+import type { Prediction } from "./model-plan.js";
+import type { Plan } from "./plan.js";
+import type { HostMode } from "./speed.js";
+
+const texts = localized(planTexts);
+
+/** Tokens of the prompt that predictions assume, and that decode then attends to. */
+export const assumedPrompt = 512;
+
+/** The two graphs that a plan computes again and again. */
+export interface Models {
+  prefill: CostModel;
+  decode: CostModel;
+}
+
+export function costModels(
+  layout: ModelLayout,
+  facts: HardwareFacts,
+  plan: Pick<Plan, "sequences" | "microBatch" | "contextLength">,
+  mode: HostMode,
+  kvBytesPerCell: readonly number[],
+): Models {
+  const depth = Math.min(assumedPrompt, plan.contextLength);
+  const rows = Math.min(plan.microBatch, plan.contextLength * plan.sequences);
+  const model = (load: { rows: number; outputs: number; depth: number }) =>
+    new CostModel(layout, facts, load, mode, kvBytesPerCell);
+  return {
+    prefill: model({ rows, outputs: 1, depth: depth / 2 }),
+    decode: model({ rows: plan.sequences, outputs: plan.sequences, depth }),
+  };
+}
+
+/**
+ * Seconds for a typical request, which placements are judged by: a prompt and an answer of half its length, per
+ * sequence.
+ */
+export function scored({ prefill, decode }: Models): { model: CostModel; weight: number }[] {
+  return [
+    { model: prefill, weight: assumedPrompt / prefill.load.rows },
+    { model: decode, weight: assumedPrompt / 2 / decode.load.rows },
+  ];
+}
+
+/** What a placement's speed will be; `diskBytes` are read from the disk for each decoded token. */
+export function predict(
+  models: Models,
+  placement: Placement,
+  facts: HardwareFacts,
+  diskBytes = 0,
+): Prediction {
+  const prefill = models.prefill.cost(placement);
+  const decode = models.decode.cost(placement);
+  const disk = diskBytes === 0 ? 0 : diskBytes / (facts.host.diskBytesPerSecond ?? 500e6);
+  const decodeSeconds = [
+    ...decode.places.map((place, index) => ({
+      place: placeName(facts, index),
+      seconds: place.seconds,
+      bytesRead: place.bytesRead,
+    })),
+    { place: "crossings", seconds: decode.crossingSeconds, bytesRead: 0 },
+    { place: "link", seconds: decode.streamSeconds, bytesRead: decode.streamedBytes },
+    { place: "disk", seconds: disk, bytesRead: diskBytes },
+  ].filter(({ seconds }) => seconds > 0);
+  const total = decode.seconds + disk;
+  const { rows } = models.prefill.load;
+  const prefillTokensPerSecond = rows / (prefill.seconds + disk);
+  return {
+    prefillTokensPerSecond,
+    decodeTokensPerSecond: models.decode.load.rows / total,
+    timeToFirstTokenMs: 1000 * (assumedPrompt / prefillTokensPerSecond),
+    ...limit(decode, decodeSeconds, facts),
+    decodeSeconds,
+  };
+}
+
+function placeName(facts: HardwareFacts, index: number): string {
+  return index === 0 ? "host" : facts.devices[index - 1]!.name;
+}
+
+/** Where most of the time goes, and whether memory or arithmetic holds it up there. */
+function limit(
+  decode: Cost,
+  seconds: Prediction["decodeSeconds"],
+  facts: HardwareFacts,
+): Pick<Prediction, "limitedBy" | "explanation"> {
+  const most = seconds.reduce((best, next) => (next.seconds > best.seconds ? next : best));
+  const { place, bytesRead } = most;
+  const bytes = formatBytes(bytesRead);
+  const rate = formatBytes(bytesRead / most.seconds);
+  if (place === "crossings")
+    return { limitedBy: place, explanation: texts.crossings({ count: decode.crossings }) };
+  if (place === "disk") return { limitedBy: place, explanation: texts.disk({ bytes, rate }) };
+  if (place === "link") return { limitedBy: place, explanation: texts.link({ bytes, rate }) };
+  const index = place === "host" ? 0 : facts.devices.findIndex(({ name }) => name === place) + 1;
+  const isMemory = decode.places[index]!.memorySeconds > 0.6 * most.seconds;
+  const name = place === "host" ? "RAM" : place;
+  return {
+    limitedBy: `${place}-${isMemory ? "memory" : "compute"}`,
+    explanation: isMemory
+      ? texts.bandwidth({ place: name, bytes, rate })
+      : texts.arithmetic({ place: place === "host" ? "CPU" : place, bytes, rate }),
+  };
+}

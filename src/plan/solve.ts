@@ -1,0 +1,159 @@
+import { defaultFields } from "./defaults.js";
+import { type Fitted, Fitter, fits, type Machine } from "./fit.js";
+import type { ModelLayout } from "./layout.js";
+import { cellsMultiple } from "./memory.js";
+import type { Objective } from "./model-plan.js";
+import type { Plan } from "./plan.js";
+import { predict } from "./predict.js";
+
+/** What is to be planned: a model on a machine, for an objective; `wishes` are what the person fixed. */
+export interface SolveRequest {
+  layout: ModelLayout;
+  machine: Machine;
+  objective: Objective;
+  wishes: Partial<Plan>;
+}
+
+/** The settings that were chosen, and where they differ from what was wanted first. */
+export interface Solved {
+  fitted: Fitted;
+  fitter: Fitter;
+  wanted: Plan;
+}
+
+/**
+ * Chooses settings and placement. What the person fixed stays; of what is left the first settings that fit win, best
+ * first: nothing is given up before it must be. Where nothing fits, the nearest is returned, over its budgets.
+ */
+export async function solve(request: SolveRequest): Promise<Solved> {
+  const wanted = defaultFields(request);
+  const first = new Fitter(request.layout, request.machine, wanted);
+  const found = await first.fit();
+  if (request.objective === "context" && request.wishes.contextLength === undefined)
+    return longestContext(request, { fitted: found, fitter: first, wanted });
+  if (request.objective === "batch" && request.wishes.sequences === undefined && fits(found))
+    return mostSequences(request, { fitted: found, fitter: first, wanted });
+  if (fits(found)) return { fitted: found, fitter: first, wanted };
+  return (await concede(request, first, wanted)) ?? { fitted: found, fitter: first, wanted };
+}
+
+/** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */
+async function concede(request: SolveRequest, first: Fitter, wanted: Plan): Promise<Solved | undefined> {
+  for (const settings of concessions(request.wishes, wanted)) {
+    const fitter = new Fitter(request.layout, request.machine, settings, first);
+    // The formulas with what was measured are near enough to tell what is far from fitting.
+    if (!nearlyFits(fitter.estimate())) continue;
+    const fitted = await fitter.fit();
+    if (fits(fitted)) return { fitted, fitter, wanted };
+  }
+  return undefined;
+}
+
+/** Settings that take less and less memory, the least loss first. */
+export function* concessions(wishes: Partial<Plan>, wanted: Plan): Generator<Plan> {
+  let settings = wanted;
+  const microBatches =
+    wishes.microBatch === undefined ? [256, 128, 64].filter((size) => size < wanted.microBatch) : [];
+  for (const microBatch of microBatches.slice(0, 2)) {
+    settings = { ...settings, microBatch };
+    yield settings;
+  }
+  const isContextFree = wishes.contextLength === undefined;
+  for (let { contextLength } = wanted; isContextFree && contextLength > 2048; ) {
+    contextLength = Math.max(2048, Math.floor(contextLength / 2));
+    settings = { ...settings, contextLength };
+    yield settings;
+  }
+  const kvFree =
+    wishes.kvTypeK === undefined && wishes.kvTypeV === undefined && wanted.flashAttention !== "off";
+  if (kvFree) {
+    settings = { ...settings, kvTypeK: "q8_0", kvTypeV: "q8_0" };
+    yield settings;
+  }
+  for (const microBatch of microBatches.slice(2)) yield { ...settings, microBatch };
+}
+
+/** The longest context that fits: between what surely fits and what surely does not, by halves, then proven. */
+async function longestContext(request: SolveRequest, start: Solved): Promise<Solved> {
+  const { layout, machine, wishes } = request;
+  const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
+  const fitterFor = (contextLength: number, from: Fitter) =>
+    new Fitter(layout, machine, { ...start.fitter.settings, contextLength }, from);
+  // Compute buffers grow with the context too: a second measurement at the far end says how.
+  let reference = start.fitter;
+  let [low, high] = [0, Math.floor(trained / cellsMultiple)];
+  if (high === 0)
+    return fits(start.fitted) ? start : ((await concede(request, reference, start.wanted)) ?? start);
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(fitterFor(middle * cellsMultiple, reference).estimate())) low = middle;
+    else high = middle - 1;
+  }
+  let best: Solved | undefined = fits(start.fitted) ? start : undefined;
+  for (let attempt = 0; attempt < 6 && low > 0; attempt++) {
+    const contextLength = Math.min(trained, low * cellsMultiple);
+    const fitter = fitterFor(contextLength, reference);
+    const fitted = await fitter.fit();
+    if (fits(fitted)) {
+      const isLonger = !best || contextLength > best.fitter.settings.contextLength;
+      if (isLonger) best = { fitted, fitter, wanted: { ...start.wanted, contextLength: trained } };
+      // What was measured here may show room for more.
+      const more = low + roomInCells(fitted, contextLength);
+      if (more <= low || contextLength >= trained) break;
+      low = more;
+    } else low = Math.min(low - 1, low - 1 - Math.ceil(overInCells(fitted, contextLength)));
+    reference = fitter;
+  }
+  if (best) return best;
+  return (await concede({ ...request, wishes: { ...wishes } }, start.fitter, start.wanted)) ?? start;
+}
+
+function kvPerUnit(fitted: Fitted, contextLength: number): number {
+  const kv = fitted.memory.reduce((sum, place) => sum + place.kv, 0);
+  return Math.max(1, (kv / contextLength) * cellsMultiple);
+}
+
+function roomInCells(fitted: Fitted, contextLength: number): number {
+  const room = fitted.over.reduce((sum, over) => sum + Math.max(0, -over), 0);
+  return Math.floor((room * 0.5) / kvPerUnit(fitted, contextLength));
+}
+
+function overInCells(fitted: Fitted, contextLength: number): number {
+  const over = fitted.over.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
+  return over / kvPerUnit(fitted, contextLength);
+}
+
+const sequenceCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/** The number of sequences with the most tokens per second; the smaller one where more would gain nothing to speak of. */
+async function mostSequences(request: SolveRequest, start: Solved): Promise<Solved> {
+  const { layout, machine } = request;
+  const candidates = sequenceCounts.map((sequences) => {
+    const settings = { ...start.wanted, sequences };
+    const fitter = new Fitter(layout, machine, settings, start.fitter);
+    const estimate = fitter.estimate();
+    return { fitter, estimate, throughput: nearlyFits(estimate) ? throughputOf(estimate, machine) : 0 };
+  });
+  const most = Math.max(...candidates.map(({ throughput }) => throughput));
+  const worthwhile = candidates.filter(({ throughput }) => throughput > 0 && throughput >= 0.98 * most);
+  const others = candidates.filter((one) => !worthwhile.includes(one) && one.throughput > 0).reverse();
+  for (const { fitter } of [...worthwhile, ...others]) {
+    const fitted = await fitter.fit();
+    if (fits(fitted)) return { fitted, fitter, wanted: start.wanted };
+  }
+  return start;
+}
+
+/** Tokens per second over a job whose prompts are twice as long as its answers. */
+function throughputOf(fitted: Fitted, { facts }: Machine): number {
+  const { prefillTokensPerSecond, decodeTokensPerSecond } = predict(fitted.models, fitted.placement, facts);
+  return 3 / (2 / prefillTokensPerSecond + 1 / decodeTokensPerSecond);
+}
+
+/** Within a hundredth of the budgets by the formulas: worth measuring. */
+function nearlyFits({ over, memory }: Fitted): boolean {
+  return over.every((bytes, index) => {
+    const { weights, kv, compute, runtime } = memory[index]!;
+    return bytes <= 0.01 * (weights + kv + compute + runtime);
+  });
+}
