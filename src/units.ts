@@ -3,13 +3,13 @@ const binary = { kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 } as con
 const units: Record<string, number> = { b: 1, "": 1, ...decimal, ...binary };
 
 /**
- * Bytes of a size as a person writes it: `11.5 GB` (10⁹), `8GiB` (2³⁰), `512MiB`, `1000000`.
- * A fraction of a byte is rounded down: a budget is never exceeded. Undefined where it is no size.
+ * Bytes of a size as a person writes it: `11.5 GB` (10⁹), `8GiB` (2³⁰), `512MiB`, `1000000`; in French `11,5 Go`,
+ * `8 Gio`. A fraction of a byte is rounded down: a budget is never exceeded. Undefined where it is no size.
  */
 export function parseBytes(text: string): number | undefined {
-  const match = /^\s*(\d+(?:[.,]\d+)?)\s*([kmgt]?i?b)?\s*$/i.exec(text);
+  const match = /^\s*(\d+(?:[.,]\d+)?)\s*([kmgt]?i?[bo])?\s*$/i.exec(text);
   if (!match) return undefined;
-  const unit = units[(match[2] ?? "").toLowerCase()];
+  const unit = units[(match[2] ?? "").toLowerCase().replace("o", "b")];
   if (unit === undefined) return undefined;
   const bytes = Math.floor(Number(match[1]!.replace(",", ".")) * unit);
   return Number.isSafeInteger(bytes) ? bytes : undefined;

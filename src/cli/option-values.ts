@@ -1,8 +1,12 @@
 import { JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
+import { planViewMessages } from "../messages/plan-view.js";
+import type { BudgetWish, VramWish } from "../plan/budget.js";
+import { parseCardSizes, parseRamBudget, parseVramBudget } from "../plan/budget-text.js";
 
 const { expected } = localized(cliMessages);
+const { expected: expectedOfPlan } = localized(planViewMessages);
 
 /**
  * Reads the value of an option, whose name as a person writes it is `option`.
@@ -111,6 +115,25 @@ export const mirostat: ValueParser<0 | 2> = (text, option) => {
     throw new JaugeError("option-unsupported", { option, value: "1", instead: `${option} 2` });
   return invalid(option, text, expected.oneOf({ choices: "0, 2" }));
 };
+
+/** Device memory: `11.5GB`, `90%`, `free-512MiB`, `0=11.5GB,1=8GiB`. Errors: `budget-invalid`. */
+export const vramBudget: ValueParser<VramWish> = (text, option) => parseVramBudget(text, option);
+
+/** Host memory: `56GiB`, `90%`, `free-2GiB`. Errors: `budget-invalid`. */
+export const ramBudget: ValueParser<BudgetWish> = (text, option) => parseRamBudget(text, option);
+
+/** Several sizes are cards to compare: `8GB,12GB,24GB`. */
+export type VramOrCards = VramWish | { kind: "cards"; sizes: number[] };
+
+/** Device memory, or the sizes of several cards. Errors: `budget-invalid`. */
+export const vramOrCards: ValueParser<VramOrCards> = (text, option) => {
+  const sizes = parseCardSizes(text);
+  return sizes ? { kind: "cards", sizes } : parseVramBudget(text, option);
+};
+
+/** The name of a quantisation mix as llama.cpp writes it, whatever the case: `q4_k_m`. Which there are, the planner knows. */
+export const quantisationMix: ValueParser<string> = (text, option) =>
+  /^[a-z][a-z0-9_]{0,30}$/i.test(text) ? text.toUpperCase() : invalid(option, text, expectedOfPlan.mix);
 
 /** A seed; -1 and 4294967295 (both say "at random" in llama.cpp) are undefined. */
 export const seed: ValueParser<number | undefined> = (text, option) => {

@@ -1,3 +1,4 @@
+import { objectives } from "../plan/model-plan.js";
 import { kvTypes } from "../plan/plan.js";
 import { list, type OptionSpec, toggle, type Values, value } from "./option-spec.js";
 import {
@@ -11,10 +12,14 @@ import {
   mirostat,
   oneOf,
   positive,
+  quantisationMix,
+  ramBudget,
   scaledAdapters,
   seed,
   shares,
   tensorPlacements,
+  vramBudget,
+  vramOrCards,
 } from "./option-values.js";
 
 // The names and meanings are llama.cpp's (common/arg.cpp, v0.5.0) wherever it has the option.
@@ -58,6 +63,26 @@ export const modelOptions = {
   backend: value("--backend <NAME>", oneOf(["auto", "cpu", "vulkan", "cuda", "metal"])),
   libDir: value("--lib-dir <FOLDER>", anyText),
   speculation: toggle("--no-speculation"),
+};
+
+/** How much memory a load may take, and what it is for: of every command that loads a model. */
+export const budgetOptions = {
+  vram: value("--vram <SIZE|DEVICE=SIZE,...>", vramBudget),
+  ram: value("--ram <SIZE>", ramBudget),
+  for: value("--for <chat|batch|context>", oneOf(objectives)),
+  allowDisk: toggle("--allow-disk"),
+  plan: value("--plan <FILE>", anyText),
+  yield: toggle("--yield"),
+};
+
+/** What `jauge plan` takes beside `modelOptions`. */
+export const planOptions = {
+  vram: value("--vram <SIZE|DEVICE=SIZE,...>", vramOrCards),
+  ...pick(budgetOptions, "ram", "for", "allowDisk"),
+  hardware: value("--hardware <NAME|FILE>", anyText),
+  type: value("--type <MIX>", quantisationMix),
+  whatIf: toggle("--what-if"),
+  save: value("--save <FILE>", anyText),
 };
 
 /** What is asked, and in which form. */
@@ -126,6 +151,8 @@ export const reportOptions = {
 };
 
 export type ModelValues = Values<typeof modelOptions>;
+export type BudgetValues = Values<typeof budgetOptions>;
+export type PlanValues = Values<typeof planOptions>;
 export type PromptValues = Values<typeof promptOptions>;
 export type AnswerValues = Values<typeof answerOptions>;
 export type SamplingValues = Values<typeof samplingOptions>;

@@ -2,6 +2,7 @@
 const en = {
   headings: {
     model: "Model and memory:",
+    budget: "Budget and plan:",
     prompt: "Prompt:",
     answer: "Answer:",
     sampling: "Sampling:",
@@ -39,6 +40,21 @@ const en = {
     backend: "auto, cpu, vulkan, cuda or metal",
     libDir: "folder of llama.cpp's libraries (JAUGE_LIB_DIR)",
     speculation: "do not guess tokens ahead from the text so far",
+  },
+  budget: {
+    vram: "most memory of each device: 11.5GB, 8GiB, 90%, free-512MiB; by device: 0=11.5GB,1=8GiB",
+    ram: "most RAM: 56GB, 56GiB, 90%, free-2GiB",
+    for: "what should be fastest: one chat, a batch of prompts, or the longest context (chat)",
+    allowDisk: "allow weights that do not fit into RAM to be read from the disk again and again",
+    plan: "load as a plan says that jauge plan --save wrote; refused where the model or the machine changed",
+    yield: "move to a smaller plan, between requests, when another program needs the device's memory",
+  },
+  plan: {
+    vram: "as for a load; several sizes are cards for --what-if: 8GB,12GB,16GB,24GB",
+    hardware: "plan for another machine: the name of a profile, or a file with its facts",
+    type: "plan as if the model were quantised so: Q4_K_M, Q8_0, …",
+    whatIf: "a table of quantisation types, context lengths and cards: what fits, where, how fast",
+    save: "write the plan to a file, for --plan",
   },
   prompt: {
     prompt: "the prompt",
@@ -100,6 +116,7 @@ const en = {
 const fr: typeof en = {
   headings: {
     model: "Modèle et mémoire :",
+    budget: "Budget et plan :",
     prompt: "Invite :",
     answer: "Réponse :",
     sampling: "Échantillonnage :",
@@ -137,6 +154,23 @@ const fr: typeof en = {
     backend: "auto, cpu, vulkan, cuda ou metal",
     libDir: "dossier des bibliothèques de llama.cpp (JAUGE_LIB_DIR)",
     speculation: "ne pas deviner de jetons d'avance d'après le texte",
+  },
+  budget: {
+    vram: "mémoire maximale de chaque périphérique : 11,5GB, 8GiB, 90%, free-512MiB ; ou 0=11,5GB,1=8GiB",
+    ram: "RAM maximale : 56GB, 56GiB, 90%, free-2GiB",
+    for: "ce qui doit aller vite : une discussion, un lot d'invites, ou le plus long contexte (chat)",
+    allowDisk: "permettre que des poids qui ne tiennent pas en RAM soient relus du disque sans cesse",
+    plan: "charger selon un plan écrit par jauge plan --save ; refusé si le modèle ou la machine a changé",
+    yield:
+      "passer à un plan plus petit, entre deux requêtes, quand un autre programme a besoin du périphérique",
+  },
+  plan: {
+    vram: "comme pour un chargement ; plusieurs tailles sont des cartes pour --what-if : 8GB,12GB,16GB,24GB",
+    hardware: "prévoir pour une autre machine : le nom d'un profil, ou un fichier qui la décrit",
+    type: "prévoir comme si le modèle était quantifié ainsi : Q4_K_M, Q8_0, …",
+    whatIf:
+      "un tableau des types de quantification, contextes et cartes : ce qui tient, où, à quelle vitesse",
+    save: "écrire le plan dans un fichier, pour --plan",
   },
   prompt: {
     prompt: "l'invite",

@@ -1,5 +1,49 @@
-const en = {};
+import type { ErrorText } from "./error-text.js";
 
-const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {};
+const en = {
+  "budget-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({
+    what: `${f.option} "${f.value}": no budget`,
+    fix: `Give ${f.option} ${f.expected}.`,
+  }),
+  "budget-device-unknown": (f: { option: string; device: string; known: string[] }): ErrorText => ({
+    what: `${f.option}: there is no device ${f.device}`,
+    fix: `Devices here: ${f.known.join(", ") || "none"}. Use an index or a name of these.`,
+  }),
+  "budget-card-missing": (f: { hardware: string }): ErrorText => ({
+    what: `${f.hardware} has no card whose speed another size could be planned with`,
+    fix: "Name a machine with one: --hardware NAME, such as --hardware rtx-3060.",
+  }),
+  "plan-file-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
+    what: `${f.path}: ${f.field}: ${f.problem}`,
+    fix: "Make the file anew: jauge plan MODEL --save FILE.",
+  }),
+  "plan-changed": (f: { what: string; planned: string; found: string }): ErrorText => ({
+    what: `The saved plan does not hold any more: ${f.what} was "${f.planned}" and is "${f.found}"`,
+    fix: "Plan again: jauge plan MODEL --save FILE.",
+  }),
+};
+
+const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
+  "budget-invalid": (f) => ({
+    what: `${f.option} « ${f.value} » : ce n'est pas un budget`,
+    fix: `Donnez à ${f.option} ${f.expected}.`,
+  }),
+  "budget-device-unknown": (f) => ({
+    what: `${f.option} : aucun périphérique ne s'appelle ${f.device}`,
+    fix: `Périphériques d'ici : ${f.known.join(", ") || "aucun"}. Prenez-en un numéro ou un nom.`,
+  }),
+  "budget-card-missing": (f) => ({
+    what: `${f.hardware} n'a pas de carte dont la vitesse vaudrait pour une autre taille`,
+    fix: "Nommez une machine qui en a une : --hardware NOM, comme --hardware rtx-3060.",
+  }),
+  "plan-file-invalid": (f) => ({
+    what: `${f.path} : ${f.field} : ${f.problem}`,
+    fix: "Refaites le fichier : jauge plan MODÈLE --save FICHIER.",
+  }),
+  "plan-changed": (f) => ({
+    what: `Le plan enregistré ne vaut plus : ${f.what} était « ${f.planned} » et est « ${f.found} »`,
+    fix: "Refaites le plan : jauge plan MODÈLE --save FICHIER.",
+  }),
+};
 
 export const planErrors = { en, fr };

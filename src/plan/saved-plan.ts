@@ -1,0 +1,104 @@
+import { randomBytes } from "node:crypto";
+import { open, rename, rm, writeFile } from "node:fs/promises";
+import { isJaugeError, JaugeError } from "../errors.js";
+import { localized } from "../messages/locale.js";
+import { planViewMessages } from "../messages/plan-view.js";
+import { formatBytes } from "../units.js";
+import { checkPlan } from "./check.js";
+import type { ModelPlan } from "./model-plan.js";
+import { modelPlanSchema } from "./saved-plan-schema.js";
+
+const { saved: texts } = localized(planViewMessages);
+
+/** Writes a plan, wholly or not at all. Errors: `file-unwritable`. */
+export async function savePlan(path: string, plan: ModelPlan): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    await writeFile(temporary, `${JSON.stringify(plan, undefined, 2)}\n`, { flag: "wx" });
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw new JaugeError("file-unwritable", { path, reason: (cause as Error).message }, { cause });
+  }
+}
+
+/**
+ * Reads a saved plan and checks every field of it. Whether it still holds is `refuseChanged`'s to say.
+ * Errors: `file-unreadable`, `plan-file-invalid` with the field.
+ */
+export async function readSavedPlan(path: string): Promise<ModelPlan> {
+  const invalid = (field: string, problem: string) =>
+    new JaugeError("plan-file-invalid", { path, field, problem });
+  const text = await readLimited(path, () => invalid("JSON", texts.tooLarge(formatBytes(mostBytes))));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw invalid("JSON", (cause as Error).message);
+  }
+  const parsed = modelPlanSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw invalid(issue.path.join(".") || "JSON", issue.message);
+  }
+  try {
+    checkPlan(parsed.data.engine);
+  } catch (error) {
+    if (!isJaugeError(error, "plan-invalid")) throw error;
+    throw invalid(`engine.${error.facts.field}`, error.facts.problem);
+  }
+  return parsed.data;
+}
+
+/** What a saved plan is held against: the model, the libraries and the devices of the moment. */
+export interface Circumstances {
+  fingerprint: string;
+  libraryVersion: string;
+  devices: { name: string; description: string; totalBytes: number }[];
+}
+
+/**
+ * Refuses a plan that was made for another model, another version of llama.cpp or other devices. A new device only
+ * matters where the plan leaves the choice of devices to llama.cpp. Errors: `plan-changed`, with both values.
+ */
+export function refuseChanged(plan: ModelPlan, now: Circumstances): void {
+  const refuse = (what: string, planned: string, found: string) => {
+    if (planned !== found) throw new JaugeError("plan-changed", { what, planned, found });
+  };
+  refuse(texts.version, plan.libraryVersion, now.libraryVersion);
+  refuse(texts.model, plan.model.fingerprint, now.fingerprint);
+  const wanted = plan.engine.devices;
+  for (const device of plan.devices) {
+    if (wanted && !wanted.includes(device.name)) continue;
+    const here = now.devices.find(({ name }) => name === device.name);
+    refuse(texts.device(device.name), deviceText(device), here ? deviceText(here) : texts.none);
+  }
+  if (wanted) return;
+  for (const device of now.devices) {
+    const planned = plan.devices.some(({ name }) => name === device.name);
+    if (!planned) refuse(texts.device(device.name), texts.none, deviceText(device));
+  }
+}
+
+/** To the byte: two cards of one name may differ by little. */
+function deviceText({ description, totalBytes }: { description: string; totalBytes: number }): string {
+  return `${description}, ${totalBytes} B`;
+}
+
+/** A plan of a model with ten thousand tensors has about two megabytes. */
+const mostBytes = 64_000_000;
+
+async function readLimited(path: string, tooLarge: () => JaugeError): Promise<string> {
+  try {
+    const file = await open(path);
+    try {
+      if ((await file.stat()).size > mostBytes) throw tooLarge();
+      return await file.readFile("utf8");
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof JaugeError) throw cause;
+    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+  }
+}
