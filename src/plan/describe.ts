@@ -1,0 +1,196 @@
+import { localized } from "../messages/locale.js";
+import { planTexts } from "../messages/plan-texts.js";
+import { formatBytes } from "../units.js";
+import { diskBytesPerToken, shortfallsOf } from "./alternatives.js";
+import { type Budgets, clampedNote } from "./budget.js";
+import { host, type Placement } from "./cost.js";
+import { fits } from "./fit.js";
+import { llamaCppFlags } from "./flags.js";
+import type { ModelLayout } from "./layout.js";
+import { totalBytes } from "./memory.js";
+import type {
+  Alternative,
+  ModelPlan,
+  PlacedTensor,
+  PlannedDevice,
+  PlannedModel,
+  PlannedSettings,
+  WeightKinds,
+} from "./model-plan.js";
+import { predict } from "./predict.js";
+import type { Solved, SolveRequest } from "./solve.js";
+
+const texts = localized(planTexts);
+
+export interface Description {
+  request: SolveRequest;
+  solved: Solved;
+  budgets: Budgets;
+  exactness: ModelPlan["exactness"];
+  libraryVersion: string;
+  /** Worked out only where nothing fits. */
+  alternatives: () => Alternative[];
+}
+
+/** A solution as the plan that people and programs see. */
+export function describePlan(description: Description): ModelPlan {
+  const { request, solved, budgets, exactness, libraryVersion } = description;
+  const { layout, machine, objective } = request;
+  const { fitted } = solved;
+  const { facts } = machine;
+  const names = ["host", ...facts.devices.map(({ name }) => name)];
+  const held = { ...fitted, over: overBudgets(description) };
+  const areAllWithin = fits(held);
+  // With the disk allowed, the host's budget bounds what stays in RAM.
+  const fitsOrPages = fits(fitted);
+  const diskBytes = fitsOrPages ? diskBytesPerToken(held, layout.source) : 0;
+  const places = placesOf(description, names);
+  return {
+    model: modelOf(layout),
+    devices: places.slice(1),
+    host: places[0]!,
+    placement: placementOf(layout, fitted.placement, names),
+    settings: settingsOf(description, names),
+    predicted: predict(fitted.models, fitted.placement, facts, diskBytes),
+    llamaCppFlags: llamaCppFlags(fitted.plan, {
+      devices: names.slice(1),
+      slidingWindow: layout.source.outline.slidingWindow !== undefined,
+    }),
+    fits: fitsOrPages,
+    version: 1,
+    objective,
+    hardware: { name: facts.name, origin: facts.origin },
+    exactness,
+    shortfalls: fitsOrPages ? [] : shortfallsOf(held, names),
+    alternatives: fitsOrPages ? [] : description.alternatives(),
+    notes: [
+      ...budgets.clamped.map(clampedNote),
+      ...notesOf(description),
+      ...(fitsOrPages && !areAllWithin ? [texts.overflow({ bytes: formatBytes(held.over[0]!) })] : []),
+    ],
+    engine: fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap" } : fitted.plan,
+    libraryVersion,
+  };
+}
+
+/** Bytes over the person's own budgets: the solver's are wider where the disk is allowed. */
+function overBudgets({ solved, budgets, request }: Description): number[] {
+  const allowed = [
+    budgets.host,
+    ...request.machine.facts.devices.map(({ name }) => budgets.devices[name] ?? 0),
+  ];
+  return solved.fitted.memory.map((bytes, index) => totalBytes(bytes) - allowed[index]!);
+}
+
+function modelOf({ source }: ModelLayout): PlannedModel {
+  const { outline, fingerprint } = source;
+  return {
+    source: source.source,
+    name: outline.name ?? source.source,
+    architecture: outline.architecture,
+    parameters: outline.parameters,
+    bytes: outline.bytes.total,
+    layers: outline.layers,
+    experts: outline.experts ?? 0,
+    expertsUsed: outline.expertsUsed ?? 0,
+    trainedContextLength: outline.contextLength ?? 0,
+    fileType: outline.fileType ?? "",
+    fingerprint,
+  };
+}
+
+function placesOf({ request, solved, budgets }: Description, names: string[]): PlannedDevice[] {
+  const { facts } = request.machine;
+  const { fitted } = solved;
+  const kinds = weightKinds(request.layout, fitted.placement, names.length);
+  return fitted.memory.map((memory, index) => {
+    const { weights, kv, compute, runtime } = memory;
+    const device = facts.devices[index - 1];
+    const known = kinds[index]!;
+    const sum = Object.values(known).reduce((total, bytes) => total + bytes, 0);
+    return {
+      name: names[index]!,
+      kind: device?.kind ?? "host",
+      description: device?.description ?? facts.host.description,
+      totalBytes: device?.totalBytes ?? facts.host.totalBytes,
+      freeBytes: device?.freeBytes ?? facts.host.availableBytes,
+      budgetBytes: device ? (budgets.devices[device.name] ?? 0) : budgets.host,
+      plannedBytes: totalBytes(memory),
+      breakdown: { weights, kv, compute, runtime },
+      // Padding, and tensors that llama.cpp keeps twice.
+      weights: { ...known, other: known.other + weights - sum },
+    };
+  });
+}
+
+function weightKinds(layout: ModelLayout, placement: Placement, places: number): WeightKinds[] {
+  const kinds = Array.from({ length: places }, () => ({
+    ...{ attention: 0, feedForward: 0, experts: 0, output: 0, embedding: 0, other: 0 },
+  }));
+  for (const part of layout.input) kinds[0]![part.kind] += part.bytes;
+  for (const [layer, { parts }] of placement.layers.entries()) {
+    for (const [index, place] of parts.entries()) {
+      const part = layout.layers[layer]![index]!;
+      if (place === host && isTied(layout, part.name)) continue;
+      kinds[place + 1]![part.kind] += part.bytes;
+    }
+  }
+  return kinds;
+}
+
+function isTied(layout: ModelLayout, name: string): boolean {
+  return layout.tiedOutput && name === "token_embd.weight";
+}
+
+function placementOf(layout: ModelLayout, placement: Placement, names: string[]): PlacedTensor[] {
+  const on = new Map<number, number>();
+  for (const [layer, { parts }] of placement.layers.entries()) {
+    for (const [index, place] of parts.entries()) {
+      const part = layout.layers[layer]![index]!;
+      if (!isTied(layout, part.name)) on.set(part.index, place);
+    }
+  }
+  return layout.source.tensors.map(({ name, bytes }, index) => ({
+    tensor: name,
+    bytes,
+    on: names[(on.get(index) ?? host) + 1]!,
+  }));
+}
+
+function settingsOf({ solved, request }: Description, names: string[]): PlannedSettings {
+  const { plan, placement } = solved.fitted;
+  const layers = placement.layers.slice(0, request.layout.outputLayer);
+  return {
+    contextLength: plan.contextLength,
+    sequences: plan.sequences,
+    microBatch: plan.microBatch,
+    kvTypeK: plan.kvTypeK,
+    kvTypeV: plan.kvTypeV,
+    kvOn: layers.map(({ on }) => names[on + 1]!),
+    flashAttention: plan.flashAttention,
+    loadMode: plan.loadMode,
+    threads: plan.threads,
+    threadsBatch: plan.threadsBatch,
+  };
+}
+
+/** Why settings are not what one would expect. */
+function notesOf({ solved, request }: Description): string[] {
+  const { fitted, wanted } = solved;
+  const { facts, usable } = request.machine;
+  const { plan } = fitted;
+  const notes: string[] = [];
+  if (plan.contextLength < wanted.contextLength)
+    notes.push(texts.context({ tokens: String(plan.contextLength), wanted: String(wanted.contextLength) }));
+  if (plan.microBatch < wanted.microBatch) notes.push(texts.microBatch({ tokens: plan.microBatch }));
+  if (plan.kvTypeK !== wanted.kvTypeK) notes.push(texts.kvType({ type: plan.kvTypeK }));
+  if (request.objective === "batch" && request.wishes.sequences === undefined)
+    notes.push(texts.sequences({ sequences: plan.sequences }));
+  const unused = usable.filter((index) => !plan.devices?.includes(facts.devices[index]!.name));
+  for (const index of unused) notes.push(texts.deviceUnused({ device: facts.devices[index]!.name }));
+  const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
+  if (hasHostLayers && fitted.mode === "streamed") notes.push(texts.streamed);
+  if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
+  if (facts.origin === "assumed") notes.push(texts.assumed);
+  return notes;
+}

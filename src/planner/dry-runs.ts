@@ -1,0 +1,63 @@
+import { Measurer } from "../engine/engine.js";
+import type { LibraryWish } from "../engine/native/libraries.js";
+import type { HardwareFacts } from "../hardware/facts.js";
+import type { Measure } from "../plan/fit.js";
+import type { MemoryUse, Plan } from "../plan/plan.js";
+
+/** Dry runs of one model, given as a file that has its header. */
+export interface DryRuns extends AsyncDisposable {
+  measure: Measure;
+}
+
+/** Exact bytes from this machine's own devices. */
+export function hereMeasure(modelPath: string, libraries: LibraryWish): DryRuns {
+  const measurer = new Measurer({ libraries });
+  return {
+    measure: (plan) => measurer.measure(asDryRun(plan, modelPath)),
+    [Symbol.asyncDispose]: () => measurer[Symbol.asyncDispose](),
+  };
+}
+
+/** A whole graph on a device needs a little more than on the CPU: copies of inputs, coarser alignment. */
+const deviceMargin = 1.05;
+
+/**
+ * For a machine that is not this one: the KV cache is exact and the compute buffer that of the same graph on a CPU;
+ * weights follow from their list. What a device that is not here would really allocate can only be close to that.
+ */
+export function foreignMeasure(modelPath: string, facts: HardwareFacts, usable: readonly number[]): DryRuns {
+  const measurer = new Measurer({ libraries: { backend: "cpu" } });
+  const known = new Map<string, Promise<MemoryUse>>();
+  const onCpu = (plan: Plan) => {
+    const settings: Plan = { ...asDryRun(plan, modelPath), gpuLayers: 0, devices: [], tensorOverrides: [] };
+    delete settings.tensorSplit;
+    delete settings.hostMemory;
+    delete settings.streamWeights;
+    const key = JSON.stringify(settings);
+    const found = known.get(key) ?? measurer.measure(settings).then((uses) => uses[0]!);
+    known.set(key, found);
+    return found;
+  };
+  return {
+    async measure(plan, modelled) {
+      const cpu = await onCpu(plan);
+      const kvModelled = modelled.reduce((sum, { kv }) => sum + kv, 0);
+      return modelled.map(({ weights, kv }, index) => {
+        const device = facts.devices[index - 1];
+        const isUsed = index === 0 || (usable.includes(index - 1) && weights + kv > 0);
+        return {
+          device: device?.name ?? "host",
+          weightsBytes: weights,
+          kvBytes: kvModelled === 0 ? 0 : Math.round((kv / kvModelled) * cpu.kvBytes),
+          computeBytes: isUsed ? Math.ceil(cpu.computeBytes * (device ? deviceMargin : 1)) : 0,
+        };
+      });
+    },
+    [Symbol.asyncDispose]: () => measurer[Symbol.asyncDispose](),
+  };
+}
+
+/** Without adapters, which the dry run does not count, and from a file without weights. */
+function asDryRun(plan: Plan, modelPath: string): Plan {
+  return { ...plan, modelPath, adapters: [], loadMode: "read" };
+}
