@@ -1,4 +1,6 @@
 import type { TensorTypeName } from "../gguf/tensor-types.js";
+import type { DeviceReading } from "../hardware/device-reading.js";
+import type { DeviceUser } from "../hardware/drm.js";
 import type { ComputeSpeed, LinkSpeed, MatrixSpeed } from "../hardware/facts.js";
 import type { MemoryUse, Plan } from "../plan/plan.js";
 import type { LibraryWish } from "./native/libraries.js";
@@ -39,8 +41,21 @@ export interface Device {
   name: string;
   description: string;
   kind: "cpu" | "gpu" | "integrated-gpu" | "accelerator" | "meta";
+  /** As ggml sees it. */
   freeBytes: number;
   totalBytes: number;
+  /** PCI address: `0000:c1:00.0`; absent where it has none. */
+  busId?: string;
+  /** What the device's driver says (NVML, sysfs), where it says it. */
+  reading?: DeviceReading;
+  /** Other processes that hold its memory, as far as this user may see them. */
+  usedBy: DeviceUser[];
+  /** Its memory is the host's RAM. */
+  unified: boolean;
+  /** Every tensor starts at a multiple of this within a buffer. */
+  alignmentBytes: number;
+  /** The greatest buffer it can have; `Number.MAX_SAFE_INTEGER` without a limit. */
+  maxBufferBytes: number;
 }
 
 export interface OpenedModel {

@@ -1,5 +1,25 @@
-const en = {};
+import type { ErrorText } from "./error-text.js";
 
-const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {};
+const en = {
+  "hardware-file-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
+    what: `${f.path}: ${f.field}: ${f.problem}`,
+    fix: "Correct this field; docs/HARDWARE.md describes them all, with an example.",
+  }),
+  "profile-unknown": (f: { name: string; known: string[] }): ErrorText => ({
+    what: `There is no hardware profile "${f.name}", and no such file`,
+    fix: `Profiles: ${f.known.join(", ")}. For another machine, give a JSON file (docs/HARDWARE.md).`,
+  }),
+};
+
+const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
+  "hardware-file-invalid": (f) => ({
+    what: `${f.path} : ${f.field} : ${f.problem}`,
+    fix: "Corrigez ce champ ; docs/HARDWARE.md les décrit tous, avec un exemple.",
+  }),
+  "profile-unknown": (f) => ({
+    what: `Aucun profil de machine ne s'appelle « ${f.name} », et aucun fichier non plus`,
+    fix: `Profils : ${f.known.join(", ")}. Pour une autre machine, donnez un fichier JSON (docs/HARDWARE.md).`,
+  }),
+};
 
 export const hardwareErrors = { en, fr };

@@ -1,24 +1,79 @@
 import { JaugeError } from "../../errors.js";
+import { deviceReading } from "../../hardware/device-reading.js";
+import { drmUsers } from "../../hardware/drm.js";
 import type { Pointer } from "../native/ffi.js";
-import { deviceKinds } from "../native/ggml.js";
+import { type DeviceProperties, deviceKinds } from "../native/ggml.js";
 import { memoryBreakdown } from "../native/memory-breakdown.js";
+import { type NvmlCard, openNvml } from "../native/nvml.js";
 import type { Native } from "../native/open.js";
 import type { Device, MemoryUse } from "../protocol.js";
 
-/** Every device that the loaded libraries offer. */
-export function listDevices({ ggml }: Native): Device[] {
-  return allDevices({ ggml } as Native).map((device) => {
+/** Every device that the loaded libraries offer, with what each has left at this moment. */
+export function listDevices(native: Native): Device[] {
+  const { ggml } = native;
+  const pointers = allDevices(native);
+  // All memory first: opening one device (Vulkan opens it for its buffer type) takes some of it.
+  const memory = pointers.map((device) => {
     const free = new BigUint64Array(1);
     const total = new BigUint64Array(1);
     ggml.deviceMemory(device, free, total);
-    return {
+    return { freeBytes: Number(free[0]), totalBytes: Number(total[0]) };
+  });
+  const cards = pointers.length > 1 ? nvidiaCards() : [];
+  return pointers.map((device, index) => {
+    const bufferType = ggml.deviceBufferType(device);
+    const facts = {
       name: ggml.deviceName(device),
       description: ggml.deviceDescription(device),
-      kind: deviceKinds[ggml.deviceType(device)] ?? "accelerator",
-      freeBytes: Number(free[0]),
-      totalBytes: Number(total[0]),
+      kind: deviceKinds[ggml.deviceType(device)] ?? ("accelerator" as const),
+      ...memory[index]!,
+    };
+    const unified = isUnified(facts);
+    return {
+      ...facts,
+      ...driverFacts(busIdOf(native, device), unified, cards),
+      unified,
+      alignmentBytes: Number(ggml.bufferTypeAlignment(bufferType)),
+      // The greatest size_t says that there is no limit; JavaScript's numbers are exact up to 2^53.
+      maxBufferBytes: Math.min(Number(ggml.bufferTypeMaxSize(bufferType)), Number.MAX_SAFE_INTEGER),
     };
   });
+}
+
+let readNvidia: (() => NvmlCard[]) | undefined | "unopened" = "unopened";
+
+function nvidiaCards(): NvmlCard[] {
+  if (readNvidia === "unopened") readNvidia = openNvml();
+  return readNvidia?.() ?? [];
+}
+
+/** A device's PCI address; undefined where it has none, or ggml does not tell. */
+function busIdOf({ ggml }: Native, device: Pointer): string | undefined {
+  const properties: Partial<DeviceProperties> = {};
+  ggml.deviceProperties(device, properties);
+  // CUDA shows one card as several devices where it is asked to: `0000:c1:00.0-v1`.
+  return properties.device_id?.toLowerCase().replace(/-v\d+$/, "") || undefined;
+}
+
+/** What the driver of a device says beside ggml: its own count of memory, and who else uses it. */
+function driverFacts(
+  busId: string | undefined,
+  unified: boolean,
+  cards: NvmlCard[],
+): Pick<Device, "busId" | "reading" | "usedBy"> {
+  if (busId === undefined) return { usedBy: [] };
+  const card = cards.find((one) => one.busId === busId);
+  const users = card?.processes ?? drmUsers(busId, unified);
+  const reading = card
+    ? { totalBytes: card.totalBytes, usedBytes: card.usedBytes, freeBytes: card.freeBytes }
+    : deviceReading({ busId });
+  return { busId, ...(reading ? { reading } : {}), usedBy: users.filter(({ pid }) => pid !== process.pid) };
+}
+
+/** Whether a device works in the host's RAM: Apple's, integrated ones, and software that calls itself a device. */
+function isUnified({ name, description, kind }: Pick<Device, "name" | "description" | "kind">): boolean {
+  if (kind !== "gpu") return true;
+  return /^(Metal|MTL)/.test(name) || /llvmpipe|lavapipe|swiftshader/i.test(description);
 }
 
 /** The devices that layers can be offloaded to. */

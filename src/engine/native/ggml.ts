@@ -2,6 +2,26 @@ import koffi, { type LibraryHandle } from "koffi";
 import { declare, type Native, type Pointer } from "./ffi.js";
 import { threadpoolParams } from "./structures.js";
 
+/** `struct ggml_backend_dev_props` with its `struct ggml_backend_dev_caps` at its end. */
+const deviceProperties = koffi.struct("ggml_backend_dev_props", {
+  name: "str",
+  description: "str",
+  memory_free: "size_t",
+  memory_total: "size_t",
+  type: "int32",
+  device_id: "str",
+  async: "bool",
+  host_buffer: "bool",
+  buffer_from_host_ptr: "bool",
+  events: "bool",
+  mmap_support: "bool",
+});
+
+export interface DeviceProperties {
+  /** A PCI address in lower case where the device has one: `0000:c1:00.0`. */
+  device_id: string | null;
+}
+
 /** Functions of ggml.h, ggml-backend.h and ggml-cpu.h at v0.5.0. */
 export type Ggml = ReturnType<typeof ggmlFunctions>;
 
@@ -42,6 +62,10 @@ export function ggmlFunctions(ggml: LibraryHandle, base: LibraryHandle) {
     deviceMemory: declare<[device: Pointer, free: BigUint64Array, total: BigUint64Array], void>(
       ...([base, "ggml_backend_dev_memory", "void", "void *", "void *", "void *"] as const),
     ),
+    deviceProperties: base.func("ggml_backend_dev_get_props", "void", [
+      "void *",
+      koffi.out(koffi.pointer(deviceProperties)),
+    ]) as unknown as (device: Pointer, properties: Partial<DeviceProperties>) => void,
     deviceRegistry: declare<[device: Pointer], Pointer>(
       base,
       "ggml_backend_dev_backend_reg",
@@ -69,6 +93,9 @@ export function ggmlFunctions(ggml: LibraryHandle, base: LibraryHandle) {
       "ggml_backend_buft_get_max_size",
       "size_t",
       "void *",
+    ),
+    bufferTypeAlignment: declare<[type: Pointer], number | bigint>(
+      ...([base, "ggml_backend_buft_get_alignment", "size_t", "void *"] as const),
     ),
     bufferTypeIsHost: declare<[type: Pointer], boolean>(base, "ggml_backend_buft_is_host", "bool", "void *"),
     defaultThreadpoolParams: base.func("ggml_threadpool_params_default", threadpoolParams, ["int32"]) as (
