@@ -7,12 +7,22 @@ import type { ModelFile } from "./model-file.js";
 export const problems = localized(ggufProblems);
 
 /** The error of a file that is GGUF but no model that llama.cpp can run. */
-export function invalid(model: ModelFile, field: string, problem: string): JaugeError<"gguf-invalid"> {
+export function invalid(
+  model: Pick<ModelFile, "path">,
+  field: string,
+  problem: string,
+): JaugeError<"gguf-invalid"> {
   return new JaugeError("gguf-invalid", { path: model.path, field, problem });
 }
 
 /** Refuses a number outside `low` to `high`. */
-export function expectRange(model: ModelFile, field: string, value: number, low: number, high: number): void {
+export function expectRange(
+  model: Pick<ModelFile, "path">,
+  field: string,
+  value: number,
+  low: number,
+  high: number,
+): void {
   // written so that NaN is refused
   if (!(value >= low && value <= high))
     throw invalid(model, field, problems.outOfRange({ value, low, high }));

@@ -22,7 +22,10 @@ const ropeScalings = ["none", "linear", "yarn", "longrope"];
  * Checks the numbers that llama.cpp divides by, asserts about or sizes buffers with before it compares them to
  * tensors. Source: `load_hparams` in src/llama-model.cpp, assertions in src/models/*.cpp.
  */
-export function validateHyperparameters(model: ModelFile, architecture: string): void {
+export function validateHyperparameters(
+  model: Pick<ModelFile, "path" | "metadata">,
+  architecture: string,
+): void {
   const h = new Hyperparameters(model, architecture);
   h.expectPlainNumbers();
   const layers = h.required("block_count", 1, mostLayers);
@@ -168,7 +171,7 @@ function validateRopeSections(h: Hyperparameters): void {
 /** The values of a model under its architecture's prefix. */
 class Hyperparameters {
   constructor(
-    readonly model: ModelFile,
+    readonly model: Pick<ModelFile, "path" | "metadata">,
     readonly architecture: string,
   ) {}
 
