@@ -26,8 +26,13 @@ export interface Part {
   adapterBytes: number;
   kind: keyof WeightKinds;
   stage: Stage;
-  /** Picked row by row or expert by expert: not all of it is read for a token. */
+  /** Chosen per token: not all of it is read for each. */
   isExpert: boolean;
+  /**
+   * What a layer on a device leaves on the host first, because it is most bytes for least work beside the KV cache:
+   * routed experts, or the feed-forward matrices of a layer without them.
+   */
+  isHeavy: boolean;
   /** A matrix that rows are multiplied by; the others (norms, biases) cost next to nothing. */
   isMatrix: boolean;
   /** Index into `tensors` of the source. */
@@ -64,6 +69,7 @@ export function layoutOf(
     else if (isOutput(tensor.name)) layers[outputLayer]!.push(part);
     else input.push(part);
   }
+  for (const parts of layers.slice(0, outputLayer)) markHeavy(parts);
   const hasOutput = layers[outputLayer]!.some(({ name }) => name === "output.weight");
   const embedding = input.find(({ name }) => name === "token_embd.weight");
   const tiedOutput = !hasOutput && embedding !== undefined;
@@ -77,12 +83,20 @@ function isOutput(name: string): boolean {
   return /^(output|cls|dense_[23]|hc_head|altup_(unembd_)?proj|dec\.output_norm|enc\.output_norm)/.test(name);
 }
 
+function markHeavy(parts: Part[]): void {
+  const hasExperts = parts.some(({ isExpert }) => isExpert);
+  for (const part of parts)
+    part.isHeavy = hasExperts
+      ? part.isExpert
+      : part.isMatrix && (part.stage === "feedForwardIn" || part.stage === "feedForwardOut");
+}
+
 function partOf(tensor: SourceTensor, index: number, adapterBytes: number): Part {
   const { name, type, shape, bytes } = tensor;
   const isMatrix = name.endsWith(".weight") && shape.filter((length) => length > 1).length > 1;
   const isExpert = isExpertTensor(name);
   return {
-    ...{ name, type, shape, bytes, adapterBytes, index, isExpert, isMatrix },
+    ...{ name, type, shape, bytes, adapterBytes, index, isExpert, isMatrix, isHeavy: false },
     kind: kindOf(name, isExpert),
     stage: stageOf(name),
   };

@@ -12,6 +12,14 @@ const toleratedLoss = 0.002;
 const fullEnough = 0.99;
 
 /**
+ * Of a layer whose KV cache is elsewhere, only the feed-forward part: projections on a device would draw attention itself
+ * there, and the KV cache would be copied for every token.
+ */
+function mayMove(part: Part, on: number, device: number): boolean {
+  return on === device || part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
+}
+
+/**
  * Fills what whole layers left over on each device, tensor by tensor: of each layer near the boundary, the subset of
  * tensors that saves most time. A device that is not worth using stays empty, unless `atAnyCost` asks for room on the
  * host.
@@ -30,16 +38,16 @@ export function fillLeftovers(
     const capacity = problem.capacities.devices[device]!;
     for (const mayLose of [false, true]) {
       for (const layer of layersToFill(problem, placement, device)) {
-        if (mayLose && !options.atAnyCost && left[device]! <= capacity * (1 - fullEnough)) break;
+        if (mayLose && !options.atAnyCost && left[device + 1]! <= capacity * (1 - fullEnough)) break;
         if (mayLose && options.atAnyCost && left[0]! >= 0) break;
-        const found = bestSubset(problem, placement, layer, device, left[device]!, mayLose ? loss : 0);
+        const found = bestSubset(problem, placement, layer, device, left[device + 1]!, mayLose ? loss : 0);
         if (!found) continue;
         placement = {
           layers: placement.layers.map((value, index) =>
             index === layer ? { on: value.on, parts: found.parts } : value,
           ),
         };
-        left[device]! -= found.bytes;
+        left[device + 1]! -= found.bytes;
         left[0]! += found.bytes;
         loss += Math.min(0, found.gain);
       }
@@ -78,6 +86,7 @@ function bestSubset(
   const movable = all
     .map((part, index) => ({ part, index, bytes: partBytes(part, device, problem.alignments) }))
     .filter(({ part, index, bytes }) => isMovable(problem, part) && parts[index] === host && bytes <= room)
+    .filter(({ part }) => mayMove(part, on, device))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, mostParts);
   const seconds = (of: readonly number[]) =>

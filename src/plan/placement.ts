@@ -34,8 +34,8 @@ export interface Solution {
  * The fastest placement within the capacities, or undefined where nothing fits.
  *
  * Whole layers are taken from the last one backwards, as llama.cpp can place KV caches so only. For every number of
- * layers whose attention, KV cache and dense weights are on devices, as many of them as possible get their experts there
- * too; what is left over is filled tensor by tensor. The best of all these wins, so that more capacity never does worse.
+ * layers whose attention and KV cache are on devices, as many of them as possible get their heavy parts (experts, or
+ * feed-forward matrices) there too; what is left over is filled tensor by tensor. The best of all these wins, so that more capacity never does worse.
  */
 export function bestPlacement(problem: PlacementProblem): Solution | undefined {
   const { layout } = problem;
@@ -46,12 +46,12 @@ export function bestPlacement(problem: PlacementProblem): Solution | undefined {
       : [Math.min(problem.fixedLayers, most)];
   const candidates: Solution[] = [];
   for (const count of counts) {
-    const best = mostExperts(problem, count);
+    const best = mostHeavy(problem, count);
     if (best) candidates.push(best);
     else if (problem.fixedLayers === undefined) break;
   }
   candidates.sort((a, b) => a.score - b.score);
-  const filled = candidates.slice(0, 4).map((candidate) => fillLeftovers(problem, candidate));
+  const filled = candidates.slice(0, 8).map((candidate) => fillLeftovers(problem, candidate));
   // A candidate that the host cannot hold as it is may do so once more of it is on devices.
   const fitting = [...filled, ...candidates].filter(({ left }) => left[0]! >= 0);
   const [first, ...others] = fitting;
@@ -74,7 +74,7 @@ function rescue(problem: PlacementProblem, candidates: Solution[]): Solution | u
 export function roomiest(problem: PlacementProblem): Solution {
   const most = problem.fixedLayers ?? problem.layout.outputLayer + 1;
   for (let count = most; count > 0; count--) {
-    const best = mostExperts(problem, count);
+    const best = mostHeavy(problem, count);
     if (best) return fillLeftovers(problem, best, { atAnyCost: true });
     if (problem.fixedLayers !== undefined) break;
   }
@@ -90,11 +90,10 @@ function emptyPlacement({ layout, pinned }: PlacementProblem): Placement {
   };
 }
 
-/** `count` layers on devices, and of these as many as fit with their experts. */
-function mostExperts(problem: PlacementProblem, count: number): Solution | undefined {
+/** `count` layers on devices, and of these as many as fit with their heavy parts. */
+function mostHeavy(problem: PlacementProblem, count: number): Solution | undefined {
   const least = place(problem, count, 0);
   if (!least) return undefined;
-  if (!problem.layout.layers.some((parts) => parts.some(({ isExpert }) => isExpert))) return least;
   let [low, high, best] = [0, count, least];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -102,11 +101,11 @@ function mostExperts(problem: PlacementProblem, count: number): Solution | undef
     if (tried) [low, best] = [middle, tried];
     else high = middle - 1;
   }
-  // More experts on a slow device are no gain.
+  // More on a slow device is no gain.
   return best.score <= least.score || least.left[0]! < 0 ? best : least;
 }
 
-/** The last `count` layers on devices, the last `whole` of them with their experts; undefined where it does not fit. */
+/** The last `count` layers on devices, the last `whole` of them with their heavy parts; undefined where it does not fit. */
 function place(problem: PlacementProblem, count: number, whole: number): Solution | undefined {
   const { layout, order, capacities, alignments, kvBytes, pinned } = problem;
   const { layers } = emptyPlacement(problem);
@@ -116,7 +115,7 @@ function place(problem: PlacementProblem, count: number, whole: number): Solutio
   for (let taken = 0; taken < count; taken++) {
     const layer = layout.outputLayer - taken;
     const parts = layout.layers[layer]!;
-    const moves = parts.filter((part) => !pinned.has(part.index) && (!part.isExpert || taken < whole));
+    const moves = parts.filter((part) => !pinned.has(part.index) && (!part.isHeavy || taken < whole));
     for (;;) {
       const device = order[turn];
       if (device === undefined) return undefined;
