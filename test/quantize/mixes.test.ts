@@ -1,0 +1,125 @@
+import { mkdir } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import type { WritableValue } from "../../src/gguf/encode.js";
+import { fileTypes } from "../../src/gguf/outline.js";
+import { readGguf } from "../../src/gguf/reader.js";
+import { tensorBytes } from "../../src/gguf/tensor-types.js";
+import { writeGguf } from "../../src/gguf/writer.js";
+import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
+import type { HeaderSource } from "../../src/planner/sources/header-source.js";
+import { fileTypeOf, requantised } from "../../src/planner/sources/requantised.js";
+import { type MixName, mixNamed, mixNames, tensorTypesOfMix } from "../../src/quantize/mixes.js";
+import { temporaryFolder } from "../gguf/temporary.js";
+import { publicConfigs } from "../planner/sources/public-configs.js";
+import { nativeTypes } from "./native.js";
+
+const temporary = temporaryFolder();
+
+describe("the types of a mix", () => {
+  it("have names and numbers as files have them", () => {
+    for (const mix of mixNames) expect(fileTypes[fileTypeOf(mix)]).toBe(mix);
+    expect(mixNamed("q4_k_m")).toBe("Q4_K_M");
+    expect(mixNamed("Q4_K_L")).toBeUndefined();
+  });
+
+  it.each(Object.keys(publicConfigs))("are those that llama.cpp would choose: %s", async (name) => {
+    const source = sourceFromConfig(publicConfigs[name], { name, mix: "F16" });
+    await mkdir(temporary.path(name));
+    const ghost = await source.writeGhost(temporary.path(name));
+    const choices = mixNames.flatMap((mix) => [
+      { mix, importanceMatrix: false },
+      { mix, importanceMatrix: true },
+    ]);
+    const native = await nativeTypes(
+      temporary.path(`${name}.log`),
+      choices.map(({ mix, importanceMatrix }) => ({
+        input: ghost,
+        output: temporary.path("never-written"),
+        fileType: fileTypeOf(mix),
+        dry: true,
+        importanceMatrix,
+      })),
+    );
+    for (const [index, { mix, importanceMatrix }] of choices.entries()) {
+      const found = typesByName(requantised(source, mix, { importanceMatrix }));
+      const expected = { ...typesByName(source), ...Object.fromEntries(native[index]!) };
+      expect(found, `${mix}, importance matrix: ${importanceMatrix}`).toEqual(expected);
+      if (mix !== "F16") expect(native[index]!.size).toBeGreaterThan(0);
+    }
+  });
+
+  it.each(["Q4_K_M", "Q3_K_M", "Q2_K", "Q5_0", "Q8_0", "IQ4_XS", "MXFP4_MOE", "BF16"] as MixName[])(
+    "are those of a file that llama.cpp has quantised: %s",
+    async (mix) => {
+      for (const [name, config] of Object.entries(smallConfigs)) {
+        const source = sourceFromConfig(config, { name, mix: "F16" });
+        const input = temporary.path(`${name}-${mix}-f16.gguf`);
+        const output = temporary.path(`${name}-${mix}.gguf`);
+        await writeZeros(input, source);
+        await nativeTypes(temporary.path("real.log"), [
+          { input, output, fileType: fileTypeOf(mix), dry: false },
+        ]);
+        const header = await readGguf(output);
+        const expected = Object.fromEntries(header.tensors.map((tensor) => [tensor.name, tensor.type]));
+        expect(typesByName(requantised(source, mix)), name).toEqual(expected);
+        expect(header.metadata.number("general.file_type")).toBe(fileTypeOf(mix));
+        const bytes = header.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+        expect(requantised(source, mix).outline.bytes.total).toBe(bytes);
+      }
+    },
+  );
+
+  it("do not depend on the order in which tensors are given", () => {
+    const { tensors } = sourceFromConfig(publicConfigs["llama-2-70b"], { mix: "F16" });
+    const model = { architecture: "llama", layers: 80, heads: 64, kvHeads: 8, experts: 0 };
+    const forwards = tensorTypesOfMix("Q4_K_M", { ...model, tensors });
+    const backwards = tensorTypesOfMix("Q4_K_M", { ...model, tensors: tensors.toReversed() });
+    expect(backwards.toReversed()).toEqual(forwards);
+  });
+});
+
+/** Small enough to be quantised for real: grouped heads, tied, 8 and 4 experts, rows of no whole block. */
+const small = {
+  model_type: "llama",
+  hidden_size: 256,
+  intermediate_size: 512,
+  max_position_embeddings: 128,
+  num_attention_heads: 8,
+  num_hidden_layers: 16,
+  num_key_value_heads: 2,
+  rms_norm_eps: 1e-5,
+  vocab_size: 128,
+};
+const smallConfigs: Record<string, Record<string, unknown>> = {
+  grouped: small,
+  tied: { ...small, tie_word_embeddings: true, num_key_value_heads: 8 },
+  "8 experts": { ...small, model_type: "mixtral", num_local_experts: 8, num_experts_per_tok: 2 },
+  "4 experts": { ...small, model_type: "mixtral", num_local_experts: 4, num_experts_per_tok: 1 },
+  "odd rows": {
+    ...small,
+    hidden_size: 160,
+    intermediate_size: 352,
+    num_attention_heads: 5,
+    num_key_value_heads: 5,
+  },
+};
+
+async function writeZeros(path: string, { metadata, tensors }: HeaderSource): Promise<void> {
+  const keys = new Map<string, WritableValue>([
+    ...(metadata.entries() as Iterable<[string, WritableValue]>),
+    ["tokenizer.ggml.model", { type: "string", value: "none" }],
+  ]);
+  await writeGguf(path, {
+    metadata: keys,
+    tensors: tensors.map(({ name, type, shape }) => ({
+      name,
+      type,
+      shape,
+      data: () => [Buffer.alloc(tensorBytes(type, shape)!)],
+    })),
+  });
+}
+
+function typesByName({ tensors }: HeaderSource): Record<string, string> {
+  return Object.fromEntries(tensors.map(({ name, type }) => [name, type]));
+}
