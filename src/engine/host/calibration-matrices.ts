@@ -10,8 +10,8 @@ const rowPoints = [1, 8, 32, 128, 512];
 /** A hidden size and a feed-forward size of a model of a billion parameters: whole blocks of every type. */
 const hidden = 2048;
 const feedForward = 5632;
-/** Rows of a smaller matrix, for processors that need long for a whole one and a full micro-batch. */
-const fewer = 1024;
+/** Smaller matrices, for processors that need long for a whole one and many rows. */
+const smaller = [1024, 256];
 /** Weights that one measurement passes: four times the last-level cache of most processors, so that memory shows. */
 const workingBytes = 128 * 2 ** 20;
 /** About how long one computation of a graph may take. */
@@ -33,29 +33,42 @@ export async function matrixSpeed(
   if (bufferType === undefined) return undefined;
   const bytes = tensorBytes(type, [hidden, feedForward])!;
   const count = 2 * Math.max(1, Math.ceil(Math.min(workingBytes, memoryBytes) / bytes / 2));
-  using weights = workbench.tensors(count + 1);
-  const small = weights.make(type, [hidden, fewer]);
+  using weights = workbench.tensors(count + smaller.length);
+  const small = smaller.map((rows) => weights.make(type, [hidden, rows]));
   const matrices = Array.from({ length: count }, (_, index) =>
     weights.make(type, index % 2 === 0 ? [hidden, feedForward] : [feedForward, hidden]),
   );
   if (!extra && !supports(workbench, matrices[0]!)) return undefined;
   weights.allocate(bufferType);
   weights.areWeights();
-  for (const matrix of [small, ...matrices]) await workbench.fill(matrix, type);
+  for (const matrix of [...small, ...matrices]) await workbench.fill(matrix, type);
 
+  // All matrices at once, or fewer, or a small one: about as much as fits into the time of one computation.
+  const choices = [
+    ...Array.from({ length: count - 1 }, (_, index) => ({
+      chain: matrices.slice(0, count - index),
+      bytes: (count - index) * bytes,
+    })),
+    ...small.map((matrix, index) => ({
+      chain: [matrix],
+      bytes: tensorBytes(type, [hidden, smaller[index]!])!,
+    })),
+  ];
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
-  let secondsPerByteRow = 0;
+  // The smallest says how fast the processor is.
+  let secondsPerByte =
+    (await chainSeconds(workbench, clock, choices.at(-1)!.chain, 1)) / choices.at(-1)!.bytes;
+  let measuredRows = 1;
   for (const rows of rowPoints) {
-    // The first point says how fast the processor is; the matrices of the next ones are chosen by it.
-    const expected = secondsPerByteRow * bytes * rows;
-    const most = expected > 0 ? Math.floor(graphSeconds / expected) : count;
-    const chosen = most >= 1 ? matrices.slice(0, Math.min(count, Math.max(2, most))) : [small];
-    const passed = most >= 1 ? chosen.length * bytes : tensorBytes(type, [hidden, fewer])!;
-    if (!clock.allows((4 * expected * passed) / bytes)) break;
-    const seconds = await chainSeconds(workbench, clock, chosen, rows);
+    const expected = (secondsPerByte * rows) / measuredRows;
+    const { chain, bytes } =
+      choices.find((choice) => choice.bytes * expected < graphSeconds) ?? choices.at(-1)!;
+    if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
+    const seconds = await chainSeconds(workbench, clock, chain, rows);
     speed.rows.push(rows);
-    speed.bytesPerSecond.push(passed / seconds);
-    secondsPerByteRow = seconds / passed / rows;
+    speed.bytesPerSecond.push(bytes / seconds);
+    secondsPerByte = seconds / bytes;
+    measuredRows = rows;
   }
   return speed;
 }
@@ -106,18 +119,20 @@ export async function expertSpeed(
   for (const layer of layers) await workbench.fill(layer, type);
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
-  let secondsPerByteRow = 0;
+  // Of a layer's experts, one token touches few.
+  let secondsPerByte = (await expertChainSeconds(workbench, clock, layers.slice(0, 1), 1)) / (used * bytes);
+  let measuredRows = 1;
   for (const tokens of [1, 32, 512]) {
     const touched = Math.min(experts, tokens * used);
     const rows = (tokens * used) / touched;
-    const expected = secondsPerByteRow * touched * bytes * rows;
-    const most = expected > 0 ? Math.floor(graphSeconds / expected) : count;
-    const chosen = layers.slice(0, Math.min(count, Math.max(1, most)));
-    if (!clock.allows(4 * expected * chosen.length)) break;
+    const expected = (touched * bytes * secondsPerByte * rows) / measuredRows;
+    const chosen = layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected)));
+    if (tokens > 1 && !clock.allows(2 * expected * chosen.length)) break;
     const seconds = await expertChainSeconds(workbench, clock, chosen, tokens);
     speed.rows.push(rows);
     speed.bytesPerSecond.push((chosen.length * touched * bytes) / seconds);
-    secondsPerByteRow = seconds / (chosen.length * touched * bytes) / rows;
+    secondsPerByte = seconds / (chosen.length * touched * bytes);
+    measuredRows = rows;
   }
   return speed;
 }
@@ -161,7 +176,7 @@ function supports(workbench: Workbench, weights: Pointer, asExperts = false): bo
 function repackingType(workbench: Workbench, type: TensorTypeName, asExperts = false): Pointer | undefined {
   return extraBufferTypes(workbench.ggml, workbench.device).find((bufferType) => {
     using trial = workbench.tensors(5);
-    const matrix = trial.make(type, asExperts ? [hidden, expertSize, experts] : [hidden, fewer]);
+    const matrix = trial.make(type, asExperts ? [hidden, expertSize, experts] : [hidden, feedForward]);
     const operation = product(workbench, trial, matrix, asExperts);
     return supportsIn(workbench.functions, workbench.device, operation, matrix, bufferType);
   });

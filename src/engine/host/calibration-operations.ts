@@ -3,9 +3,6 @@ import type { Pointer } from "../native/ffi.js";
 import type { Clock } from "./calibration-clock.js";
 import type { Workbench } from "./calibration-workbench.js";
 
-/** Layers of KV cache that one token's attention passes: together more than most caches hold. */
-const layers = 6;
-
 /**
  * Measures attention over an F16 KV cache as llama.cpp computes it where it can (`ggml_flash_attn_ext`), in
  * multiply-adds of both products per second. Every cell is visible: a cost model counts the visible ones. Heads of 64
@@ -15,25 +12,45 @@ export async function attentionSpeed(
   workbench: Workbench,
   clock: Clock,
 ): Promise<ComputeSpeed["attention"] | undefined> {
-  const oneRow = { rows: 1, cells: 2048, heads: 32, layers };
-  const small = { rows: 256, cells: 256, heads: 8, layers: 1 };
-  const batch = { rows: 512, cells: 1024, heads: 32, layers: 1 };
-  const oneRowPerSecond = await rate(workbench, clock, oneRow);
-  if (oneRowPerSecond === undefined) return undefined;
-  let batchPerSecond = await rate(workbench, clock, small);
-  if (batchPerSecond === undefined) return undefined;
-  // A full micro-batch on a slow processor takes longer than there is time, and is no faster than a small one.
-  if (workOf(batch, 128) / batchPerSecond < slowSeconds)
-    batchPerSecond = (await rate(workbench, clock, batch)) ?? batchPerSecond;
-  return { oneRowPerSecond, batchPerSecond };
+  const oneRowPerSecond = await rateOf(workbench, clock, oneRowCases);
+  const batchPerSecond = oneRowPerSecond && (await rateOf(workbench, clock, batchCases));
+  return oneRowPerSecond && batchPerSecond ? { oneRowPerSecond, batchPerSecond } : undefined;
 }
 
-const slowSeconds = 0.3;
+// From what the slowest processor computes in no time to what keeps the fastest busy.
+const oneRowCases: AttentionCase[] = [
+  { rows: 1, cells: 512, heads: 8, layers: 1 },
+  { rows: 1, cells: 2048, heads: 32, layers: 6 },
+];
+const batchCases: AttentionCase[] = [
+  { rows: 64, cells: 256, heads: 4, layers: 1 },
+  { rows: 256, cells: 512, heads: 16, layers: 1 },
+  { rows: 512, cells: 1024, heads: 32, layers: 1 },
+];
+/** A case is left out where the one before it says that it would take longer. */
+const mostSeconds = 0.3;
+
+/** The rate of the greatest case that there is time for. */
+async function rateOf(
+  workbench: Workbench,
+  clock: Clock,
+  cases: readonly AttentionCase[],
+): Promise<number | undefined> {
+  let found: number | undefined;
+  for (const what of cases) {
+    if (found !== undefined && workOf(what, 128) / found > mostSeconds) break;
+    found = await rate(workbench, clock, what);
+    if (found === undefined) break;
+  }
+  return found;
+}
 
 interface AttentionCase {
   rows: number;
   cells: number;
+  /** Of the query; a quarter as many of the KV cache. */
   heads: number;
+  /** Each has its own KV cache; together they should be more than the processor's cache holds. */
   layers: number;
 }
 
