@@ -23,3 +23,21 @@ const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
 };
 
 export const hardwareErrors = { en, fr };
+
+/** What is wrong with a field of a hardware file, beside what zod says itself. */
+export const hardwareProblems = {
+  en: {
+    oneForEachRow: "one for each of rows",
+    growing: "each greater than the one before",
+    atLeastOneType: "at least one type",
+    atMostTotal: "at most totalBytes",
+    differentNames: "two devices of the same name",
+  },
+  fr: {
+    oneForEachRow: "un pour chaque élément de rows",
+    growing: "chacun plus grand que le précédent",
+    atLeastOneType: "au moins un type",
+    atMostTotal: "au plus totalBytes",
+    differentNames: "deux périphériques du même nom",
+  },
+};

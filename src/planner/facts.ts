@@ -1,4 +1,11 @@
-import type { ComputeSpeed, LinkSpeed } from "../hardware/facts.js";
+import { listDevices } from "../engine/engine.js";
+import type { LibraryWish } from "../engine/native/libraries.js";
+import type { Device } from "../engine/protocol.js";
+import { cpuFacts } from "../hardware/cpu.js";
+import type { ComputeSpeed, DeviceFacts, HardwareFacts, LinkSpeed } from "../hardware/facts.js";
+import { hostMemory } from "../hardware/memory.js";
+import { knownDevice } from "../hardware/profiles.js";
+import { assumedHostSpeed, assumedLink, assumedRuntimeBytes, assumedSpeed } from "./assumptions.js";
 
 /** What the doctor measured on this machine. Sizes are bytes, speeds are per second. */
 export interface Calibration {
@@ -9,4 +16,57 @@ export interface Calibration {
   hostRuntimeBytes: number;
   /** Sequential read speed of the disk that holds the models. */
   diskBytesPerSecond?: number;
+}
+
+/**
+ * The facts of this machine: memory and devices read afresh, speeds as the doctor measured them. Without a calibration,
+ * or for a device that it lacks, they are assumed: a known card's published ones, else those of its kind, and
+ * `origin` is `assumed`. Errors: those of the libraries.
+ */
+export async function gatherFacts(
+  options: { libraries?: LibraryWish; calibration?: Calibration } = {},
+): Promise<HardwareFacts> {
+  const devices = await listDevices(options.libraries ? { libraries: options.libraries } : {});
+  return factsOf(devices, options.calibration);
+}
+
+/** The facts of this machine with devices that are already listed. */
+export function factsOf(devices: readonly Device[], calibration?: Calibration): HardwareFacts {
+  const offload = devices.filter(({ kind }) => kind === "gpu" || kind === "integrated-gpu");
+  const isMeasured = calibration !== undefined && offload.every(({ name }) => calibration.devices[name]);
+  const cpu = cpuFacts();
+  const memory = hostMemory();
+  const disk = calibration?.diskBytesPerSecond;
+  return {
+    name: "this machine",
+    origin: isMeasured ? "measured" : "assumed",
+    host: {
+      description: cpu.description,
+      totalBytes: memory.totalBytes,
+      availableBytes: memory.availableBytes,
+      runtimeBytes: calibration?.hostRuntimeBytes ?? assumedRuntimeBytes.host,
+      threads: cpu.threads,
+      speed: calibration?.host ?? assumedHostSpeed(cpu.threads),
+      ...(disk === undefined ? {} : { diskBytesPerSecond: disk }),
+    },
+    devices: offload.map((device) => deviceFacts(device, calibration)),
+  };
+}
+
+function deviceFacts(device: Device, calibration: Calibration | undefined): DeviceFacts {
+  const measured = calibration?.devices[device.name];
+  const known = measured ? undefined : knownDevice(device.description);
+  return {
+    name: device.name,
+    description: device.description,
+    kind: device.kind === "integrated-gpu" ? "integrated-gpu" : "gpu",
+    totalBytes: device.totalBytes,
+    // ggml asks its own library what is free; where the driver says less, another program was faster.
+    freeBytes: Math.min(device.freeBytes, device.reading?.freeBytes ?? device.freeBytes),
+    unified: device.unified,
+    alignmentBytes: device.alignmentBytes,
+    runtimeBytes: measured?.runtimeBytes ?? known?.runtimeBytes ?? assumedRuntimeBytes.device(device),
+    speed: measured?.speed ?? known?.speed ?? assumedSpeed(device),
+    link: measured?.link ?? known?.link ?? assumedLink(device),
+  };
 }

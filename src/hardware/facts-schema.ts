@@ -1,0 +1,88 @@
+import * as z from "zod";
+import { hardwareProblems } from "../messages/hardware.js";
+import { localized } from "../messages/locale.js";
+import type { HardwareFacts } from "./facts.js";
+
+const problems = localized(hardwareProblems);
+const bytes = z.int().nonnegative();
+const rate = z.number().positive().finite();
+const seconds = z.number().nonnegative().finite();
+
+const matrixSpeed = z
+  .strictObject({ rows: z.array(z.int().positive()).min(1), bytesPerSecond: z.array(rate).min(1) })
+  .refine(({ rows, bytesPerSecond }) => rows.length === bytesPerSecond.length, {
+    path: ["bytesPerSecond"],
+    error: problems.oneForEachRow,
+  })
+  .refine(({ rows }) => rows.every((row, index) => index === 0 || row > rows[index - 1]!), {
+    path: ["rows"],
+    error: problems.growing,
+  });
+const matrix = z.record(z.string(), matrixSpeed);
+
+const computeSpeed = z.strictObject({
+  memoryBytesPerSecond: rate,
+  nodeSeconds: seconds,
+  matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
+  repacked: matrix.optional(),
+  experts: matrix.optional(),
+  attention: z.strictObject({ oneRowPerSecond: rate, batchPerSecond: rate }),
+});
+
+const copySpeed = z.strictObject({ pageableBytesPerSecond: rate, pinnedBytesPerSecond: rate });
+
+const host = z
+  .strictObject({
+    description: z.string(),
+    totalBytes: bytes,
+    availableBytes: bytes,
+    runtimeBytes: bytes,
+    threads: z.int().min(1).max(4096),
+    speed: computeSpeed,
+    diskBytesPerSecond: rate.optional(),
+  })
+  .refine(({ totalBytes, availableBytes }) => availableBytes <= totalBytes, {
+    path: ["availableBytes"],
+    error: problems.atMostTotal,
+  });
+
+const device = z
+  .strictObject({
+    name: z.string().min(1),
+    description: z.string(),
+    kind: z.enum(["gpu", "integrated-gpu", "accelerator"]),
+    totalBytes: bytes,
+    freeBytes: bytes,
+    runtimeBytes: bytes,
+    unified: z.boolean(),
+    alignmentBytes: z.int().positive(),
+    speed: computeSpeed,
+    link: z.strictObject({ toDevice: copySpeed, toHost: copySpeed, crossingSeconds: seconds }),
+  })
+  .refine(({ totalBytes, freeBytes }) => freeBytes <= totalBytes, {
+    path: ["freeBytes"],
+    error: problems.atMostTotal,
+  });
+
+/** A machine as a JSON file: `HardwareFacts`, and where its figures come from. */
+export const hardwareFile = z.strictObject({
+  name: z.string().min(1),
+  origin: z.enum(["measured", "profile", "assumed"]).default("profile"),
+  host,
+  devices: z
+    .array(device)
+    .refine(
+      (devices) => new Set(devices.map(({ name }) => name)).size === devices.length,
+      problems.differentNames,
+    ),
+  sources: z
+    .array(z.strictObject({ figure: z.string(), note: z.string().optional(), url: z.string() }))
+    .optional(),
+});
+
+// The schema and the type say the same.
+type Parsed = Omit<z.output<typeof hardwareFile>, "sources">;
+const _isFacts = (parsed: Parsed): HardwareFacts => parsed;
+const _isParsed = (facts: HardwareFacts): Parsed => facts;
+void _isFacts;
+void _isParsed;

@@ -1,0 +1,61 @@
+import type { Device } from "../engine/protocol.js";
+import type { ComputeSpeed, LinkSpeed } from "../hardware/facts.js";
+import { cardSpeeds } from "../hardware/profiles/cards.js";
+import { deriveMatrix, referenceModels } from "../hardware/profiles/derive.js";
+import { processor } from "../hardware/profiles/hosts.js";
+import { cpuRatios, cudaRatios } from "../hardware/profiles/type-ratios.js";
+
+// What to expect of a machine before the doctor has measured it. Rather too little than too much: a plan that turns out
+// faster than promised disappoints nobody.
+
+/** Memory that the runtimes take before any tensor, in bytes. */
+export const assumedRuntimeBytes = {
+  /** Two Node processes and the libraries. */
+  host: 300e6,
+  /** CUDA's context and its first pools; Vulkan keeps little; software has its memory in the host. */
+  device: ({ name, unified }: Pick<Device, "name" | "unified">): number =>
+    unified ? 64 * 2 ** 20 : /^(CUDA|ROCm)/.test(name) ? 450 * 2 ** 20 : 200 * 2 ** 20,
+};
+
+/** A processor with two channels of DDR4, and 5 tokens/s per core in the prompt of an 8B Q4_K_M, as a Zen 3 has. */
+export function assumedHostSpeed(threads: number): ComputeSpeed {
+  // One core alone does not reach what two channels give.
+  const readBytesPerSecond = Math.min(38.4e9, 12e9 * threads);
+  return processor({ readBytesPerSecond, promptTokensPerSecond: 5 * threads });
+}
+
+/** An unknown card: the slowest of those in the profiles. Integrated graphics share the host's memory. */
+export function assumedSpeed(device: Pick<Device, "description" | "unified">): ComputeSpeed {
+  if (!device.unified) return cardSpeeds[0]!.speed;
+  const isSoftware = /llvmpipe|lavapipe|swiftshader/i.test(device.description);
+  const nodeSeconds = isSoftware ? 200e-6 : 5e-6;
+  const readBytesPerSecond = isSoftware ? 4e9 : 35e9;
+  const promptTokensPerSecond = isSoftware ? 2 : 60;
+  const model = referenceModels.llama8bQ4KM;
+  const nodes = model.layers * 30 * nodeSeconds;
+  const tokensPerSecond = 1 / (model.weightBytes / readBytesPerSecond + nodes);
+  return {
+    memoryBytesPerSecond: readBytesPerSecond,
+    nodeSeconds,
+    matrix: deriveMatrix(
+      [
+        { ...model, rows: 1, tokensPerSecond },
+        { ...model, rows: 512, tokensPerSecond: promptTokensPerSecond },
+      ],
+      nodeSeconds,
+      isSoftware ? cpuRatios : cudaRatios,
+    ),
+    attention: {
+      oneRowPerSecond: readBytesPerSecond / 2,
+      batchPerSecond: (promptTokensPerSecond * 8.03e9) / 4,
+    },
+  };
+}
+
+/** PCI Express 3.0 with 16 lanes, as older boards have it; a copy in RAM where the memory is the host's. */
+export function assumedLink({ unified }: Pick<Device, "unified">): LinkSpeed {
+  const copy = unified
+    ? { pageableBytesPerSecond: 10e9, pinnedBytesPerSecond: 10e9 }
+    : { pageableBytesPerSecond: 6e9, pinnedBytesPerSecond: 12e9 };
+  return { toDevice: copy, toHost: copy, crossingSeconds: unified ? 100e-6 : 50e-6 };
+}
