@@ -16,6 +16,7 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   embed: async () => (await import("./embed.js")).embedCommand(),
   inspect: async () => ({ command: (await import("./inspect.js")).inspectCommand(), tables: [] }),
   bench: async () => (await import("./bench.js")).benchCommand(),
+  devices: async () => (await import("./devices.js")).devicesCommand(),
 };
 
 const { labels, program: texts, exitCodes: exitCodeTexts, unexpected } = localized(cliMessages);

@@ -40,7 +40,8 @@ export async function measureDiskRead(path: string, limitMs = 1000): Promise<Dis
       while (next + blockBytes <= size && performance.now() - start < limitMs) {
         const position = next;
         next += blockBytes;
-        bytes += (await file.read(block, 0, blockBytes, position)).bytesRead;
+        const { bytesRead } = await file.read(block, 0, blockBytes, position);
+        bytes += bytesRead;
       }
     };
     await Promise.all(blocks.map(readOn));

@@ -26,6 +26,7 @@ const computeSpeed = z.strictObject({
   matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
   repacked: matrix.optional(),
   experts: matrix.optional(),
+  repackedExperts: matrix.optional(),
   attention: z.strictObject({ oneRowPerSecond: rate, batchPerSecond: rate }),
 });
 

@@ -64,6 +64,8 @@ export interface ComputeSpeed {
   repacked?: Record<string, MatrixSpeed>;
   /** Matrix multiplications that pick experts (`ggml_mul_mat_id`), by type: per expert that is used. */
   experts?: Record<string, MatrixSpeed>;
+  /** The same where they are repacked for this CPU; host only. */
+  repackedExperts?: Record<string, MatrixSpeed>;
   /** Multiply-adds per second of attention over the KV cache (both products), for one row and for a full micro-batch. */
   attention: { oneRowPerSecond: number; batchPerSecond: number };
 }

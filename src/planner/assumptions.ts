@@ -1,9 +1,8 @@
 import type { Device } from "../engine/protocol.js";
 import type { ComputeSpeed, LinkSpeed } from "../hardware/facts.js";
 import { cardSpeeds } from "../hardware/profiles/cards.js";
-import { deriveMatrix, referenceModels } from "../hardware/profiles/derive.js";
 import { processor } from "../hardware/profiles/hosts.js";
-import { cpuRatios, cudaRatios } from "../hardware/profiles/type-ratios.js";
+import { cudaRatios } from "../hardware/profiles/type-ratios.js";
 
 // What to expect of a machine before the doctor has measured it. Rather too little than too much: a plan that turns out
 // faster than promised disappoints nobody.
@@ -28,28 +27,14 @@ export function assumedHostSpeed(threads: number): ComputeSpeed {
 export function assumedSpeed(device: Pick<Device, "description" | "unified">): ComputeSpeed {
   if (!device.unified) return cardSpeeds[0]!.speed;
   const isSoftware = /llvmpipe|lavapipe|swiftshader/i.test(device.description);
-  const nodeSeconds = isSoftware ? 200e-6 : 5e-6;
-  const readBytesPerSecond = isSoftware ? 4e9 : 35e9;
-  const promptTokensPerSecond = isSoftware ? 2 : 60;
-  const model = referenceModels.llama8bQ4KM;
-  const nodes = model.layers * 30 * nodeSeconds;
-  const tokensPerSecond = 1 / (model.weightBytes / readBytesPerSecond + nodes);
-  return {
-    memoryBytesPerSecond: readBytesPerSecond,
-    nodeSeconds,
-    matrix: deriveMatrix(
-      [
-        { ...model, rows: 1, tokensPerSecond },
-        { ...model, rows: 512, tokensPerSecond: promptTokensPerSecond },
-      ],
-      nodeSeconds,
-      isSoftware ? cpuRatios : cudaRatios,
-    ),
-    attention: {
-      oneRowPerSecond: readBytesPerSecond / 2,
-      batchPerSecond: (promptTokensPerSecond * 8.03e9) / 4,
-    },
-  };
+  return isSoftware
+    ? processor({ readBytesPerSecond: 4e9, promptTokensPerSecond: 2, nodeSeconds: 200e-6 })
+    : processor({
+        readBytesPerSecond: 35e9,
+        promptTokensPerSecond: 60,
+        nodeSeconds: 5e-6,
+        ratios: cudaRatios,
+      });
 }
 
 /** PCI Express 3.0 with 16 lanes, as older boards have it; a copy in RAM where the memory is the host's. */

@@ -105,7 +105,7 @@ const rtx3060Sources: FigureSource[] = [
 const rtx4090: Card = {
   name: "CUDA0",
   description: "NVIDIA GeForce RTX 4090",
-  totalBytes: 24_080 * MiB,
+  totalBytes: 24_077 * MiB,
   runtimeBytes: 450 * MiB,
   memoryBytesPerSecond: 1008 * GB,
   points: [
@@ -119,6 +119,11 @@ const rtx4090: Card = {
 };
 
 const rtx4090Sources: FigureSource[] = [
+  {
+    figure: "devices.0.totalBytes",
+    note: "as CUDA reports it: 24,077 MiB",
+    url: "https://github.com/ggml-org/llama.cpp/blob/master/tools/fit-params/README.md",
+  },
   {
     figure: "devices.0.speed.memoryBytesPerSecond",
     note: "384 bit at 21 Gbit/s: 1,008 GB/s",

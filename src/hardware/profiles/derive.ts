@@ -66,6 +66,15 @@ export function publishedSpeed(point: PublishedPoint, nodeSeconds: number): numb
   return point.weightBytes / seconds;
 }
 
+/** The other way: tokens per second, one at a time, of a model whose weights are read at this rate. */
+export function tokensPerSecondAt(
+  bytesPerSecond: number,
+  model: ReferenceModel,
+  nodeSeconds: number,
+): number {
+  return 1 / (model.weightBytes / bytesPerSecond + model.layers * nodesPerLayer * nodeSeconds);
+}
+
 /** Seconds per byte at `rows` rows, between one row and `fullRows` rows; beyond them, time grows with the rows. */
 export function softRoofline(one: number, full: number, fullRows: number, rows: number): number {
   if (rows >= fullRows) return (full * rows) / fullRows;

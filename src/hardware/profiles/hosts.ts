@@ -1,5 +1,5 @@
 import type { ComputeSpeed, HostFacts } from "../facts.js";
-import { deriveMatrix, type ReferenceModel, referenceModels } from "./derive.js";
+import { deriveMatrix, referenceModels, type TypeRatios, tokensPerSecondAt } from "./derive.js";
 import { type FigureSource, GB, GiB } from "./profile.js";
 import { cpuRatios } from "./type-ratios.js";
 
@@ -89,26 +89,32 @@ function memory(ramBytes: number): Pick<HostFacts, "totalBytes" | "availableByte
   return { totalBytes, availableBytes: totalBytes - desktopBytes, runtimeBytes: hostRuntimeBytes };
 }
 
-/** Speeds of a CPU from the rate at which it reads weights, and its speed in the prompt of an 8B Q4_K_M. */
-export function processor(measured: {
+/** What is known of a processor that only two figures are known of. */
+export interface ProcessorFigures {
+  /** The rate at which it reads weights for one token. */
   readBytesPerSecond: number;
+  /** Its speed in the prompt of an 8B Q4_K_M. */
   promptTokensPerSecond: number;
-}): ComputeSpeed {
-  const { readBytesPerSecond, promptTokensPerSecond } = measured;
-  const model: ReferenceModel = referenceModels.llama8bQ4KM;
-  const nodes = model.layers * 30 * cpuNodeSeconds;
-  const oneToken = 1 / (model.weightBytes / readBytesPerSecond + nodes);
+  nodeSeconds?: number;
+  ratios?: TypeRatios;
+}
+
+/** Speeds of a processor, a CPU of few cores where nothing else is said. */
+export function processor(figures: ProcessorFigures): ComputeSpeed {
+  const { readBytesPerSecond, promptTokensPerSecond, nodeSeconds = cpuNodeSeconds } = figures;
+  const model = referenceModels.llama8bQ4KM;
+  const matrix = deriveMatrix(
+    [
+      { ...model, rows: 1, tokensPerSecond: tokensPerSecondAt(readBytesPerSecond, model, nodeSeconds) },
+      { ...model, rows: 512, tokensPerSecond: promptTokensPerSecond },
+    ],
+    nodeSeconds,
+    figures.ratios ?? cpuRatios,
+  );
   return {
     memoryBytesPerSecond: readBytesPerSecond,
-    nodeSeconds: cpuNodeSeconds,
-    matrix: deriveMatrix(
-      [
-        { ...model, rows: 1, tokensPerSecond: oneToken },
-        { ...model, rows: 512, tokensPerSecond: promptTokensPerSecond },
-      ],
-      cpuNodeSeconds,
-      cpuRatios,
-    ),
+    nodeSeconds,
+    matrix,
     attention: {
       // Two bytes of the cache are read for each multiply-add.
       oneRowPerSecond: readBytesPerSecond / 2,
