@@ -50,6 +50,8 @@ export interface Device {
   reading?: DeviceReading;
   /** Other processes that hold its memory, as far as this user may see them. */
   usedBy: DeviceUser[];
+  /** What the engine host itself holds of it by the driver's count, where it tells: all, not only what was allocated. */
+  ownBytes?: number;
   /** Its memory is the host's RAM. */
   unified: boolean;
   /** Every tensor starts at a multiple of this within a buffer. */
@@ -194,8 +196,8 @@ export interface ProcessorCalibration {
   operations?: { nodeSeconds: number; attention?: ComputeSpeed["attention"]; link?: LinkSpeed };
   /** Memory of the host's process with its libraries loaded and the backend open, before any tensor. */
   hostRuntimeBytes: number;
-  /** Device memory that the backend has kept after all tensors were freed, as the device itself reads. */
-  deviceBytes?: number;
+  /** Device memory that the backend keeps after all tensors were freed; 0 for the host, and where no reading tells. */
+  deviceBytes: number;
 }
 
 export type RequestName = keyof Requests;

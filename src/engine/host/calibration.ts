@@ -34,6 +34,7 @@ export async function calibrate(
     ...(isHost ? { repacked: {}, repackedExperts: {} } : {}),
     experts: {},
     hostRuntimeBytes: process.memoryUsage().rss,
+    deviceBytes: 0,
   };
   const workbench = new Workbench(ggml, functions, device, backend);
   const clock = new Clock(task.secondsLimit);
