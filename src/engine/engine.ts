@@ -8,10 +8,12 @@ import type { LibraryWish } from "./native/libraries.js";
 import type {
   Answers,
   Asks,
+  CalibrationTask,
   Device,
   MemoryUse,
   OpenedModel,
   Pooling,
+  ProcessorCalibration,
   RequestName,
   Step,
   StepResult,
@@ -215,6 +217,45 @@ export async function listDevices(options: EngineOptions = {}) {
   } finally {
     await connection.close();
   }
+}
+
+/**
+ * Measures one processor, in a host that ends afterwards. What its backend takes of the device's memory is seen by a
+ * second, idle host: the first one's own reading has the backend in it already. Errors: those of the libraries,
+ * `device-unknown`, `out-of-memory`, `calibration-failed`, `cancelled`, `host-crashed`.
+ */
+export async function calibrate(
+  task: CalibrationTask,
+  options: EngineOptions = {},
+): Promise<ProcessorCalibration> {
+  const { signal, libraries: wish = {} } = options;
+  if (signal?.aborted) throw new JaugeError("cancelled", {});
+  const connection = new Connection(options);
+  const observer = task.device === "CPU" ? undefined : new Connection();
+  const stop = () => connection.close();
+  signal?.addEventListener("abort", stop);
+  try {
+    const before = await freeBytes(observer, task.device, wish);
+    const answer = await connection.ask("calibrate", { wish, task });
+    const after = await freeBytes(observer, task.device, wish);
+    return { ...answer, deviceBytes: Math.max(answer.deviceBytes, before - after) };
+  } catch (error) {
+    throw signal?.aborted ? new JaugeError("cancelled", {}) : error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    await Promise.all([connection.close(), observer?.close()]);
+  }
+}
+
+/** Free memory of a device, by its driver's own reading where it has one. */
+async function freeBytes(
+  observer: Connection | undefined,
+  name: string,
+  wish: LibraryWish,
+): Promise<number> {
+  const devices = (await observer?.ask("devices", { wish })) ?? [];
+  const device = devices.find((one) => one.name === name);
+  return device?.reading?.freeBytes ?? device?.freeBytes ?? 0;
 }
 
 async function openModel(
