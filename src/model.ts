@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { type ChatGeneration, PreparingGeneration } from "./chat-generation.js";
 import { checkSampling } from "./engine/check-sampling.js";
-import { Engine, type EngineOptions, measure, VocabularyHost } from "./engine/engine.js";
-import { type Backend, backends } from "./engine/native/libraries.js";
+import { type Engine, type EngineOptions, listDevices, VocabularyHost } from "./engine/engine.js";
+import { type Backend, backends, llamaVersion } from "./engine/native/libraries.js";
 import type { MemoryUse, OpenedModel, Pooling } from "./engine/protocol.js";
 import { defaultSampling, type SamplingSettings } from "./engine/sampling.js";
 import { JaugeError } from "./errors.js";
@@ -13,20 +13,43 @@ import { fitConversation } from "./executor/prompts/fit.js";
 import type { Message, RenderedPrompt } from "./executor/prompts/prompt.js";
 import type { Generation, GenerationRequest } from "./executor/request.js";
 import { readModel } from "./gguf/model-file.js";
-import { type ModelOutline, outlineOf } from "./gguf/outline.js";
+import type { ModelOutline } from "./gguf/outline.js";
 import { validateModel } from "./gguf/validate.js";
-import { defaultThreads } from "./hardware/cpu.js";
-import { availableHostBytes } from "./hardware/memory.js";
-import { kvBytesEstimate } from "./plan/estimate.js";
+import type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
+import { parseRamBudget, parseVramBudget } from "./plan/budget-text.js";
+import type { ModelPlan, Objective } from "./plan/model-plan.js";
 import { type Plan, simplePlan } from "./plan/plan.js";
+import { refuseChanged } from "./plan/saved-plan.js";
+import type { ModelSource } from "./plan/source.js";
+import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned.js";
+import { planWithin } from "./planner/smaller-plan.js";
+import { openSource } from "./planner/sources/open.js";
+import { type SpaceTaken, watchDevices } from "./planner/watch.js";
 
 export type { ChatGeneration, ChatResult } from "./chat-generation.js";
 
 /** The model that comes with the package. */
 export const defaultModelPath = fileURLToPath(new URL("../models/stories260K.gguf", import.meta.url));
 
-/** How to load a model; every setting has a default. A `contextLength` of 0 is the model's own. */
+/**
+ * How to load a model. What is said is fixed; all else is planned, within the budgets. A `contextLength` of 0 is the
+ * model's own.
+ */
 export interface LoadOptions extends Partial<Omit<Plan, "modelPath">> {
+  /** Device memory that may be used: `11.5GB`, `90%`, `free-512MiB`, `0=11.5GB,1=8GiB`. A safe share of what is free by default. */
+  vram?: string | VramWish;
+  /** RAM that may be used: `56GiB`, `90%`, `free-2GiB`. */
+  ram?: string | BudgetWish;
+  /** What the plan is to be best at; `chat` by default. */
+  objective?: Objective;
+  /** Let weights be read from the disk again and again where RAM does not suffice. */
+  allowDisk?: boolean;
+  /** A plan made before, to be carried out as it is; refused where the model, the devices or the libraries changed. */
+  savedPlan?: ModelPlan;
+  /** Move to a smaller plan when another program takes device memory. */
+  yieldMemory?: boolean;
+  /** Another program took device memory while the model was loaded. */
+  onSpaceTaken?: (taken: SpaceTaken) => void;
   /** Which libraries compute; `auto` takes the fastest that this machine can use. */
   backend?: Backend | "auto";
   /** A folder of llama.cpp libraries built elsewhere; JAUGE_LIB_DIR where absent. */
@@ -50,22 +73,29 @@ export type GenerateOptions = Partial<SamplingSettings> &
   };
 
 /**
- * Loads a GGUF model. Its file is checked in full before native code sees it.
- * Errors: `file-unreadable`, `not-a-gguf`, `gguf-…`, and those of `Engine.open`.
+ * Loads a GGUF model as planned within the budgets, and proves that it keeps them. Its file is checked in full before
+ * native code sees it.
+ * Errors: `file-unreadable`, `not-a-gguf`, `gguf-…`, `budget-…`, `plan-…`, and those of `Engine.open`.
  */
 export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
-  const file = await readModel(path);
-  await validateModel(file);
-  const outline = outlineOf(file);
-  const plan = planFor(path, outline, options);
+  const source = await openSource(path);
   const engineOptions = engineOptionsOf(options);
-  await refuseWhatCannotFit(plan, outline, engineOptions);
-  const engine = await Engine.open(plan, engineOptions);
+  if (options.signal?.aborted) throw new JaugeError("cancelled", {});
+  const request = {
+    model: source,
+    budgets: budgetsOf(options),
+    wishes: wishesOf(options),
+    objective: options.objective ?? "chat",
+    ...(options.allowDisk !== undefined && { allowDisk: options.allowDisk }),
+  };
+  const planned = options.savedPlan
+    ? await openSaved(options.savedPlan, source, engineOptions)
+    : await openPlanned(request, engineOptions);
   try {
-    const format = await formatFor(engine, path, outline, options.template);
-    return new Model(path, outline, engine, format, options.speculation ?? true);
+    const format = await formatFor(planned.engine, path, source.outline, options.template);
+    return new Model(path, source.outline, planned, format, options);
   } catch (error) {
-    await engine.close();
+    await planned.engine.close();
     throw error;
   }
 }
@@ -86,17 +116,52 @@ export async function loadTokenizer(
 /** A loaded model. Many generations may run at once; they share what their prompts have in common. */
 export class Model implements AsyncDisposable {
   private readonly executor: Executor;
+  private readonly engine: Engine;
+  private readonly stopWatching: () => void;
+  private currentPlan: ModelPlan;
 
   /** Use `load`. */
   constructor(
     readonly path: string,
     readonly outline: ModelOutline,
-    private readonly engine: Engine,
+    planned: Planned,
     /** The prompt format in use, and why. */
     readonly format: ChosenFormat,
-    speculation: boolean,
+    options: LoadOptions,
   ) {
-    this.executor = new Executor(engine, { speculation });
+    this.engine = planned.engine;
+    this.currentPlan = planned.plan;
+    this.executor = new Executor(this.engine, { speculation: options.speculation ?? true });
+    this.stopWatching = watchDevices(this.engine, (taken) => {
+      options.onSpaceTaken?.(taken);
+      if (options.yieldMemory) this.yieldTo(taken).catch(() => {});
+    });
+  }
+
+  /** The plan in force, with its budgets and predictions. */
+  get modelPlan(): ModelPlan {
+    return this.currentPlan;
+  }
+
+  /**
+   * Moves to the best plan within smaller budgets, between two steps: what runs goes on in it, and no token is lost or
+   * repeated. Settings stay; only places change. Errors: `plan-does-not-fit`, those of `Engine.open`; the model
+   * goes on as before then.
+   */
+  async moveWithin(budgets: BudgetWishes): Promise<ModelPlan> {
+    const plan = await planWithin(this.engine, this.currentPlan, budgets);
+    await this.executor.betweenSteps(() => this.engine.replan(plan.engine));
+    this.currentPlan = plan;
+    return plan;
+  }
+
+  private async yieldTo({ device, leftBytes, keepFreeBytes }: SpaceTaken): Promise<void> {
+    const held = this.currentPlan.devices.find(({ name }) => name === device);
+    if (!held) return;
+    const bytes = Math.max(0, held.plannedBytes - Math.max(0, keepFreeBytes - leftBytes));
+    await this.moveWithin({
+      vram: { kind: "by-device", wishes: [{ device, wish: { kind: "bytes", bytes } }] },
+    });
   }
 
   get info(): OpenedModel {
@@ -203,6 +268,7 @@ export class Model implements AsyncDisposable {
 
   /** Ends all generations and frees all memory. */
   async close(): Promise<void> {
+    this.stopWatching();
     await this.executor.close();
     await this.engine.close();
   }
@@ -237,18 +303,35 @@ export class Model implements AsyncDisposable {
   }
 }
 
-function planFor(path: string, outline: ModelOutline, options: LoadOptions): Plan {
-  const { backend: _, libraryDirectory: __, template: ___, speculation: ____, ...rest } = options;
-  const { signal: _____, onProgress: ______, onLog: _______, ...wishes } = rest;
-  const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
-  const trained = outline.contextLength ?? 4096;
-  if (given.contextLength === 0) given.contextLength = trained;
-  return simplePlan({
-    threads: defaultThreads(),
-    contextLength: Math.min(trained, 4096),
-    ...given,
-    modelPath: path,
-  });
+const notOfThePlan = [
+  ...["backend", "libraryDirectory", "template", "speculation", "signal", "onProgress", "onLog"],
+  ...["vram", "ram", "objective", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken"],
+] as const satisfies (keyof Omit<LoadOptions, keyof Plan>)[];
+
+/** What is fixed of the engine's plan. */
+function wishesOf(options: LoadOptions): Partial<Plan> {
+  const others = new Set<string>(notOfThePlan);
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name)),
+  );
+}
+
+function budgetsOf({ vram, ram }: LoadOptions): BudgetWishes {
+  return {
+    ...(vram !== undefined && { vram: typeof vram === "string" ? parseVramBudget(vram, "vram") : vram }),
+    ...(ram !== undefined && { ram: typeof ram === "string" ? parseRamBudget(ram, "ram") : ram }),
+  };
+}
+
+async function openSaved(
+  plan: ModelPlan,
+  { fingerprint, path }: ModelSource,
+  options: EngineOptions,
+): Promise<Planned> {
+  const devices = await listDevices(options);
+  refuseChanged(plan, { fingerprint, libraryVersion: llamaVersion, devices });
+  // The file may have moved since; its fingerprint says that it is the same.
+  return openAsPlanned({ ...plan, engine: { ...plan.engine, modelPath: path ?? "" } }, options);
 }
 
 function engineOptionsOf(options: LoadOptions): EngineOptions {
@@ -282,22 +365,6 @@ async function formatFor(
     architecture: outline.architecture,
     specialTokens: await engine.controlTokens(),
   });
-}
-
-/**
- * The system grants host memory that it does not have and kills whoever uses it: a plan that is anywhere near the
- * limit is measured first. Errors: `out-of-memory`.
- */
-async function refuseWhatCannotFit(plan: Plan, outline: ModelOutline, options: EngineOptions): Promise<void> {
-  const free = availableHostBytes();
-  const mapped = plan.loadMode === "auto" || plan.loadMode === "mmap";
-  const rough = kvBytesEstimate(plan, outline) + (mapped ? 0 : outline.bytes.total);
-  if (rough < free / 2) return;
-  const host = (await measure(plan, options)).find(({ device }) => device === "host");
-  if (!host) return;
-  const needed = host.kvBytes + host.computeBytes + (mapped ? 0 : host.weightsBytes);
-  if (needed > free)
-    throw new JaugeError("out-of-memory", { device: "host", neededBytes: needed, freeBytes: free });
 }
 
 function normalized(vector: Float32Array): Float32Array {

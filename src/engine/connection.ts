@@ -7,6 +7,8 @@ export interface ConnectionOptions {
   onProgress?: (fraction: number) => void;
   /** Lines of the native libraries' own log. */
   onLog?: (line: string) => void;
+  /** Another program to run as the host, which speaks the same protocol; for tests. */
+  hostEntry?: string;
 }
 
 type HostError = Extract<FromHost, { error: unknown }>["error"];
@@ -34,7 +36,7 @@ export class Connection {
   constructor(options: ConnectionOptions = {}) {
     this.onProgress = options.onProgress;
     this.log = new LogTail(options.onLog);
-    this.child = fork(hostEntry(), [], {
+    this.child = fork(options.hostEntry ?? hostEntry(), [], {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       // Native calls run on libuv's threads. With one of them, all calls find ggml's thread pool and their caches warm.

@@ -27,6 +27,8 @@ export interface EngineOptions {
   /** Lines of the native libraries' own log. */
   onLog?: (line: string) => void;
   signal?: AbortSignal;
+  /** Another program to run as the host, which speaks the same protocol; for tests. */
+  hostEntry?: string;
 }
 
 /**
@@ -41,7 +43,7 @@ export class Engine extends Tokenizer {
   private isClosed = false;
 
   private constructor(
-    readonly plan: Plan,
+    private currentPlan: Plan,
     private readonly options: EngineOptions,
     private connection: Connection,
     private model: OpenedModel,
@@ -52,17 +54,27 @@ export class Engine extends Tokenizer {
   /**
    * Loads the model of a plan. Errors: those of the libraries (`library-…`, `backend-unavailable`), `plan-invalid`,
    * `device-unknown`, `model-load-failed`, `adapter-load-failed`, `out-of-memory`, `context-failed`, `cancelled`,
-   * `host-crashed`.
+   * `host-crashed`. The host of a `measurer` goes over to the engine: its libraries are loaded already.
    */
-  static async open(plan: Plan, options: EngineOptions = {}): Promise<Engine> {
+  static async open(plan: Plan, options: EngineOptions = {}, measurer?: Measurer): Promise<Engine> {
     checkPlan(plan);
-    const connection = new Connection(options);
+    const connection = measurer?.handOver(options) ?? new Connection(options);
     const model = await openModel(connection, plan, options);
     return new Engine(plan, options, connection, model);
   }
 
+  /** The plan in force. */
+  get plan(): Plan {
+    return this.currentPlan;
+  }
+
   get info(): OpenedModel {
     return this.model;
+  }
+
+  /** Which libraries compute. */
+  get libraries(): LibraryWish {
+    return this.options.libraries ?? {};
   }
 
   get processId(): number | undefined {
@@ -111,6 +123,29 @@ export class Engine extends Tokenizer {
     return this.restarting;
   }
 
+  /**
+   * Goes on with another plan of the same model, in a new host: KV cache and samplers are empty then, as after
+   * `restart`. Where the new plan cannot be opened the old one is opened again, and the error thrown.
+   */
+  async replan(plan: Plan): Promise<void> {
+    checkPlan(plan);
+    await this.restarting;
+    const before = this.currentPlan;
+    this.currentPlan = plan;
+    try {
+      await this.restart({ force: true });
+    } catch (error) {
+      this.currentPlan = before;
+      await this.restart({ force: true });
+      throw error;
+    }
+  }
+
+  /** The devices and what is free on them now. */
+  devices(): Promise<Device[]> {
+    return this.askSurely("devices", { wish: this.options.libraries ?? {} });
+  }
+
   /** Ends the host; all its memory is free when this resolves. */
   async close(): Promise<void> {
     this.isClosed = true;
@@ -142,9 +177,17 @@ export class Engine extends Tokenizer {
  */
 export class Measurer implements AsyncDisposable {
   private readonly connection: Connection;
+  private isHandedOver = false;
 
   constructor(private readonly options: EngineOptions = {}) {
     this.connection = new Connection(options);
+  }
+
+  /** The host, for an engine; this measurer is of no more use then. */
+  handOver({ onProgress }: EngineOptions): Connection {
+    this.isHandedOver = true;
+    this.connection.onProgress = onProgress;
+    return this.connection;
   }
 
   /** Errors: those of `Engine.open`. */
@@ -163,7 +206,7 @@ export class Measurer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.connection.close();
+    if (!this.isHandedOver) await this.connection.close();
   }
 }
 
@@ -248,11 +291,7 @@ export async function calibrate(
 }
 
 /** Free memory of a device, by its driver's own reading where it has one. */
-async function freeBytes(
-  observer: Connection | undefined,
-  name: string,
-  wish: LibraryWish,
-): Promise<number> {
+async function freeBytes(observer: Connection | undefined, name: string, wish: LibraryWish): Promise<number> {
   const devices = (await observer?.ask("devices", { wish })) ?? [];
   const device = devices.find((one) => one.name === name);
   return device?.reading?.freeBytes ?? device?.freeBytes ?? 0;

@@ -37,6 +37,7 @@ export class Executor {
   private readonly freedSamplers: number[] = [];
   /** Memory operations for the next step. */
   private operations: MemoryOperation[] = [];
+  private readonly changes: (() => Promise<void>)[] = [];
   private nextSampler = 1;
   private nextAdmission = 1;
   /** The host has begun the step that continues all running sequences by one token. */
@@ -152,14 +153,16 @@ export class Executor {
   private wake(): void {
     this.loop ??= this.work().finally(() => {
       this.loop = undefined;
-      if (this.waiting.length > 0 || this.running.length > 0) this.wake();
+      if (this.changes.length > 0 || this.waiting.length > 0 || this.running.length > 0) this.wake();
     });
   }
 
   private async work(): Promise<void> {
     // Requests submitted in the same turn of the event loop are scheduled together.
     await undefined;
-    while (this.waiting.length > 0 || this.running.length > 0) {
+    for (;;) {
+      for (const change of this.changes.splice(0)) await change();
+      if (this.waiting.length === 0 && this.running.length === 0) return;
       try {
         await this.step();
       } catch (error) {
@@ -197,6 +200,17 @@ export class Executor {
     for (const sequence of [...this.waiting.filter(mustEnd), ...this.running.filter(mustEnd)]) {
       this.leave(sequence, () => sequence.finish(sequence.isCancelled ? "cancelled" : "time"));
     }
+  }
+
+  /**
+   * Lets `change` replace the engine's plan or host between two steps. Running sequences go on afterwards where they
+   * were: none loses or repeats a token. The number of sequences, the context and the micro-batch must stay.
+   */
+  betweenSteps(change: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.changes.push(() => change().then(resolve, reject));
+      this.wake();
+    });
   }
 
   /** Whether no one joins in the next step, and what is begun could be undone. */

@@ -1,3 +1,4 @@
+import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
 
 const en = {
@@ -21,7 +22,46 @@ const en = {
     what: `The saved plan does not hold any more: ${f.what} was "${f.planned}" and is "${f.found}"`,
     fix: "Plan again: jauge plan MODEL --save FILE.",
   }),
+  "plan-does-not-fit": (f: {
+    model: string;
+    shortfalls: ShortfallFacts[];
+    alternatives: string[];
+  }): ErrorText => ({
+    what: [
+      `${f.model} does not fit the budgets`,
+      ...f.shortfalls.map(
+        (one) =>
+          `  ${placeName(one.device)}: needs ${formatBytes(one.neededBytes)} of ${formatBytes(one.budgetBytes)}, ` +
+          `${formatBytes(one.missingBytes)} (${one.missingBytes} bytes) too much`,
+      ),
+    ].join("\n"),
+    fix: `Any of these would fit:${f.alternatives.map((text) => `\n  ${text}`).join("")}`,
+  }),
+  "plan-exceeded": (f: ExceededFacts): ErrorText => ({
+    what:
+      `${placeName(f.device)}: ${formatBytes(f.usedBytes)} were taken, ${formatBytes(f.plannedBytes)} planned, ` +
+      `${formatBytes(f.budgetBytes)} allowed; the model was unloaded`,
+    fix: "Raise the budget, or run jauge doctor --force to measure this machine again.",
+  }),
 };
+
+export interface ShortfallFacts {
+  device: string;
+  neededBytes: number;
+  budgetBytes: number;
+  missingBytes: number;
+}
+
+export interface ExceededFacts {
+  device: string;
+  usedBytes: number;
+  plannedBytes: number;
+  budgetBytes: number;
+}
+
+function placeName(device: string): string {
+  return device === "host" ? "RAM" : device;
+}
 
 const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
   "budget-invalid": (f) => ({
@@ -43,6 +83,23 @@ const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
   "plan-changed": (f) => ({
     what: `Le plan enregistré ne vaut plus : ${f.what} était « ${f.planned} » et est « ${f.found} »`,
     fix: "Refaites le plan : jauge plan MODÈLE --save FICHIER.",
+  }),
+  "plan-does-not-fit": (f) => ({
+    what: [
+      `${f.model} ne tient pas dans les budgets`,
+      ...f.shortfalls.map(
+        (one) =>
+          `  ${placeName(one.device)} : il faut ${formatBytes(one.neededBytes)} sur ${formatBytes(one.budgetBytes)}, ` +
+          `${formatBytes(one.missingBytes)} (${one.missingBytes} octets) de trop`,
+      ),
+    ].join("\n"),
+    fix: `Chacune de ces voies tiendrait :${f.alternatives.map((text) => `\n  ${text}`).join("")}`,
+  }),
+  "plan-exceeded": (f) => ({
+    what:
+      `${placeName(f.device)} : ${formatBytes(f.usedBytes)} ont été pris, ${formatBytes(f.plannedBytes)} prévus, ` +
+      `${formatBytes(f.budgetBytes)} permis ; le modèle a été déchargé`,
+    fix: "Relevez le budget, ou lancez jauge doctor --force pour mesurer la machine à nouveau.",
   }),
 };
 

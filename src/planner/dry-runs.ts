@@ -9,12 +9,14 @@ export interface DryRuns extends AsyncDisposable {
   measure: Measure;
 }
 
-/** Exact bytes from this machine's own devices. */
-export function hereMeasure(modelPath: string, libraries: LibraryWish): DryRuns {
-  const measurer = new Measurer({ libraries });
+/** Exact bytes from this machine's own devices, in a host that the caller keeps or one of its own. */
+export function hereMeasure(modelPath: string, libraries: LibraryWish, given?: Measurer): DryRuns {
+  const measurer = given ?? new Measurer({ libraries });
   return {
     measure: (plan) => measurer.measure(asDryRun(plan, modelPath)),
-    [Symbol.asyncDispose]: () => measurer[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      if (!given) await measurer[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -60,14 +60,20 @@ function driverFacts(
   busId: string | undefined,
   unified: boolean,
   cards: NvmlCard[],
-): Pick<Device, "busId" | "reading" | "usedBy"> {
+): Pick<Device, "busId" | "reading" | "usedBy" | "ownBytes"> {
   if (busId === undefined) return { usedBy: [] };
   const card = cards.find((one) => one.busId === busId);
   const users = card?.processes ?? drmUsers(busId, unified);
   const reading = card
     ? { totalBytes: card.totalBytes, usedBytes: card.usedBytes, freeBytes: card.freeBytes }
     : deviceReading({ busId });
-  return { busId, ...(reading ? { reading } : {}), usedBy: users.filter(({ pid }) => pid !== process.pid) };
+  const ownBytes = users.find(({ pid }) => pid === process.pid)?.bytes;
+  return {
+    busId,
+    ...(reading ? { reading } : {}),
+    usedBy: users.filter(({ pid }) => pid !== process.pid),
+    ...(ownBytes ? { ownBytes } : {}),
+  };
 }
 
 /** Whether a device works in the host's RAM: Apple's, integrated ones, and software that calls itself a device. */

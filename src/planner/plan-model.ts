@@ -1,0 +1,161 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Measurer } from "../engine/engine.js";
+import type { LibraryWish } from "../engine/native/libraries.js";
+import { llamaVersion } from "../engine/native/libraries.js";
+import type { HardwareFacts } from "../hardware/facts.js";
+import { readHardwareFile } from "../hardware/profiles.js";
+import { alternativesOf, type Requantised } from "../plan/alternatives.js";
+import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budget.js";
+import { describePlan } from "../plan/describe.js";
+import type { FixedPlacement, Machine } from "../plan/fit.js";
+import { layoutOf, type ModelLayout } from "../plan/layout.js";
+import type { ModelPlan, Objective } from "../plan/model-plan.js";
+import type { Plan } from "../plan/plan.js";
+import { solve } from "../plan/solve.js";
+import type { ModelSource } from "../plan/source.js";
+import type { HostMode } from "../plan/speed.js";
+import { adapterSizes } from "./adapter-sizes.js";
+import { cachedFacts } from "./cached-facts.js";
+import { foreignMeasure, hereMeasure } from "./dry-runs.js";
+import { openSource } from "./sources/open.js";
+import { requantised } from "./sources/requantised.js";
+
+/** What to plan. What `wishes` say is fixed; all else is chosen. */
+export interface PlanRequest {
+  /** A path, URL or name that `openSource` knows, or a source that is open already. */
+  model: string | ModelSource;
+  budgets: BudgetWishes;
+  wishes: Partial<Plan>;
+  objective: Objective;
+  /** A hardware file or a profile's name: plan for that machine instead of this one. */
+  hardware?: string;
+  /** Facts that are known already, of this machine. */
+  facts?: HardwareFacts;
+  libraries?: LibraryWish;
+  /** A host for dry runs that is there already; it stays with the caller. */
+  measurer?: Measurer;
+  /** Weights may be read from the disk again and again where RAM does not suffice. */
+  allowDisk?: boolean;
+  /** Plan a named model as if it were quantised so; an open source is what it is. */
+  mix?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * Plans a model: what goes where, what it takes to the byte, how fast it will be. Nothing is loaded; the engine's dry
+ * runs give the bytes where the devices are in this machine. Where nothing fits the plan says so (`fits`).
+ * Errors: those of the source, of budgets and of the engine's dry run.
+ */
+export async function planModel(request: PlanRequest): Promise<ModelPlan> {
+  const source = await sourceOf(request);
+  const isHere = request.hardware === undefined && request.budgets.cardBytes === undefined;
+  const facts = await factsOf(request);
+  const budgets = resolveBudgets(request.budgets, facts);
+  const layout = layoutOf(source, await adapterSizes(request.wishes.adapters ?? []));
+  const folder = await mkdtemp(join(tmpdir(), "jauge-plan-"));
+  try {
+    const ghost = await source.writeGhost(folder);
+    const usable = usableDevices(request.wishes, facts);
+    await using measurer = isHere
+      ? hereMeasure(ghost, request.libraries ?? {}, request.measurer)
+      : foreignMeasure(ghost, facts, usable);
+    const machine: Machine = {
+      facts,
+      budgets: {
+        host: request.allowDisk ? Number.MAX_SAFE_INTEGER : budgets.host,
+        devices: facts.devices.map(({ name }) => budgets.devices[name] ?? 0),
+      },
+      usable,
+      measure: measurer.measure,
+      fixed: fixedPlacement(layout, request.wishes, facts, usable),
+    };
+    const solveRequest = { layout, machine, objective: request.objective, wishes: request.wishes };
+    const solved = await solve(solveRequest);
+    return describePlan({
+      request: solveRequest,
+      solved,
+      budgets,
+      exactness: isHere ? "measured" : "formula",
+      libraryVersion: llamaVersion,
+      alternatives: () => alternativesOf(solveRequest, solved, smallerMixes(source)),
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The source, at another mix where one is asked for. An open source is taken as it is. */
+async function sourceOf({ model, mix, signal }: PlanRequest): Promise<ModelSource> {
+  if (typeof model !== "string") return model;
+  return openSource(model, { ...(mix !== undefined && { mix }), ...(signal && { signal }) });
+}
+
+async function factsOf({ hardware, facts, libraries, budgets }: PlanRequest): Promise<HardwareFacts> {
+  const known =
+    hardware === undefined
+      ? (facts ?? (await cachedFacts(libraries ?? {})))
+      : await readHardwareFile(hardware);
+  return assumedMachine(budgets, known);
+}
+
+/** Devices that layers may be placed on, by index: those the person names, else all. */
+function usableDevices({ devices, gpuLayers }: Partial<Plan>, facts: HardwareFacts): number[] {
+  const all = facts.devices.map((_, index) => index);
+  if (gpuLayers === 0) return [];
+  if (!devices) return all;
+  const names = devices.map((name) => name.toLowerCase());
+  return all.filter((index) => names.includes(facts.devices[index]!.name.toLowerCase()));
+}
+
+/** What the person said about places. */
+function fixedPlacement(
+  layout: ModelLayout,
+  wishes: Partial<Plan>,
+  facts: HardwareFacts,
+  usable: number[],
+): FixedPlacement {
+  const pinned = new Map<number, number>();
+  for (const { pattern, placement } of [...(wishes.tensorOverrides ?? [])].reverse()) {
+    const expression = new RegExp(pattern);
+    const place = facts.devices.findIndex(({ name }) => name.toLowerCase() === placement.toLowerCase());
+    for (const part of layout.layers.flat())
+      if (part.name !== "token_embd.weight" && expression.test(part.name)) pinned.set(part.index, place);
+  }
+  const { gpuLayers } = wishes;
+  const all = layout.outputLayer + 1;
+  return {
+    ...(gpuLayers !== undefined && { layers: gpuLayers < 0 ? all : gpuLayers }),
+    pinned,
+    modes: hostModes(wishes, usable.length > 0),
+  };
+}
+
+/** How weights on the host may be used, best for mixed plans first. */
+function hostModes({ loadMode, hostMemory, streamWeights }: Partial<Plan>, hasDevices: boolean): HostMode[] {
+  if (!hasDevices) return ["repacked"];
+  // A mapped file is neither pinned nor laid out anew.
+  const isMapped = loadMode === "mmap" || loadMode === "auto" || loadMode === "mlock";
+  const modes: HostMode[] = isMapped ? ["streamed", "pinned"] : ["streamed", "repacked", "pinned"];
+  return modes.filter(
+    (mode) =>
+      (hostMemory === undefined || (mode === "repacked") === (hostMemory === "repacked")) &&
+      (streamWeights === undefined || (mode === "streamed") === streamWeights),
+  );
+}
+
+/** Mixes from good to small, each below the model's own size: the first that fits is the one to propose. */
+function smallerMixes(source: ModelSource): Requantised[] {
+  const mixes = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"] as const;
+  return mixes.map((mix) => {
+    let made: ModelSource | undefined;
+    return {
+      mix,
+      source: () => {
+        made ??= requantised(source, mix);
+        return made;
+      },
+    };
+  });
+}
