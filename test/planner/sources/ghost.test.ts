@@ -1,0 +1,140 @@
+import { mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { measure } from "../../../src/engine/engine.js";
+import { readModel } from "../../../src/gguf/model-file.js";
+import { validateHeader } from "../../../src/gguf/validate.js";
+import { writeGguf } from "../../../src/gguf/writer.js";
+import type { Plan } from "../../../src/plan/plan.js";
+import { simplePlan } from "../../../src/plan/plan.js";
+import { sourceFromConfig } from "../../../src/planner/sources/from-config.js";
+import { openSource } from "../../../src/planner/sources/open.js";
+import { requantised } from "../../../src/planner/sources/requantised.js";
+import { cpu, hasVulkan, vulkan } from "../../engine/harness.js";
+import { writeRandomModel } from "../../engine/models.js";
+import { storiesPath, temporaryFolder } from "../../gguf/temporary.js";
+import { publicConfigs } from "./public-configs.js";
+import { writeSmallModel } from "./small-models.js";
+import { writeParts } from "./split.js";
+
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
+const temporary = temporaryFolder();
+const kinds = Object.keys(publicConfigs);
+const settings: Partial<Plan>[] = [{}, { sequences: 3, contextLength: 700, microBatch: 64 }];
+
+let ghosts = 0;
+async function ghostFolder(): Promise<string> {
+  const folder = temporary.path(`ghost-${ghosts++}`);
+  await mkdir(folder);
+  return folder;
+}
+
+function planOf(modelPath: string, more: Partial<Plan> = {}): Plan {
+  return simplePlan({
+    modelPath,
+    threads: 1,
+    contextLength: 512,
+    microBatch: 256,
+    loadMode: "read",
+    ...more,
+  });
+}
+
+describe("a ghost of a public model", () => {
+  it.each(kinds)("is accepted by the engine's dry run, with the bytes of its tensors: %s", async (name) => {
+    const source = sourceFromConfig(publicConfigs[name], { name });
+    const path = await source.writeGhost(await ghostFolder());
+    validateHeader(await readModel(path));
+    const [host] = await measure(planOf(path), cpu);
+    const duplicated = source.tensors.some((tensor) => tensor.name === "output.weight")
+      ? 0
+      : source.tensors.find((tensor) => tensor.name === "token_embd.weight")!.bytes;
+    const slack = 64 * source.tensors.length;
+    // on the CPU a tied output matrix is the embedding itself
+    expect(host!.weightsBytes).toBeGreaterThanOrEqual(source.outline.bytes.total);
+    expect(host!.weightsBytes).toBeLessThanOrEqual(source.outline.bytes.total + duplicated + slack);
+    expect(host!.kvBytes).toBeGreaterThan(0);
+  });
+
+  it("has its full size, takes next to no disk and little time", async () => {
+    const source = sourceFromConfig(publicConfigs["gpt-oss-120b"]);
+    const folder = await ghostFolder();
+    await source.writeGhost(folder);
+    const start = performance.now();
+    const path = await source.writeGhost(folder);
+    expect(performance.now() - start).toBeLessThan(100);
+    const { size, blocks } = await stat(path);
+    expect(size).toBeGreaterThan(source.outline.bytes.total);
+    expect(blocks * 512).toBeLessThan(4e6);
+  });
+});
+
+describe("a ghost of a file", () => {
+  beforeAll(async () => {
+    await writeRandomModel(temporary.path("random.gguf"));
+  });
+
+  it.each(["the embedded model", "a random model", ...kinds])(
+    "measures as the file does: %s",
+    async (name) => {
+      const path = await fileOf(name);
+      const source = await openSource(path);
+      expect(source.path).toBe(path);
+      const ghost = await source.writeGhost(await ghostFolder());
+      for (const more of settings)
+        expect(await measure(planOf(ghost, more), cpu)).toEqual(await measure(planOf(path, more), cpu));
+    },
+  );
+
+  it("measures as the file does when the file is split", async () => {
+    const whole = await fileOf("mixtral-8x7b");
+    const [first] = await writeParts(whole, temporary.path("parts"), 3);
+    const source = await openSource(first!);
+    const ghost = await source.writeGhost(await ghostFolder());
+    expect(await measure(planOf(ghost), cpu)).toEqual(await measure(planOf(first!), cpu));
+  });
+
+  it("keeps the alignment of the file", async () => {
+    const { metadata, tensors } = await readModel(await fileOf("a random model"));
+    const path = temporary.path("aligned.gguf");
+    const empty = tensors.map((tensor) => ({ ...tensor, data: () => [Buffer.alloc(tensor.bytes)] }));
+    await writeGguf(path, { metadata, tensors: empty }, { alignment: 256 });
+    const ghost = await readModel(await (await openSource(path)).writeGhost(await ghostFolder()));
+    expect(ghost.shards[0]!.alignment).toBe(256);
+  });
+
+  it("at another mix measures as the file of that mix would", async () => {
+    const path = temporary.path("q4_0.gguf");
+    await writeSmallModel(path, "mistral-7b-v0.3", "Q4_0");
+    const source = requantised(await openSource(await fileOf("mistral-7b-v0.3")), "Q4_0");
+    expect(source.path).toBeUndefined();
+    expect(source.outline.fileType).toBe("Q4_0");
+    const ghost = await source.writeGhost(await ghostFolder());
+    expect(await measure(planOf(ghost), cpu)).toEqual(await measure(planOf(path), cpu));
+  });
+
+  // Mesa 22 sometimes crashes in llvmpipe's own queue thread: see test/engine/vulkan.test.ts.
+  describe.runIf(hasVulkan)("on a Vulkan device", { retry: 3 }, () => {
+    it.each(["the embedded model", "llama-3.2-1b", "gpt-oss-120b", "gemma-2-2b", "qwen1.5-moe-a2.7b"])(
+      "measures as the file does: %s",
+      async (name) => {
+        const path = await fileOf(name);
+        const ghost = await (await openSource(path)).writeGhost(await ghostFolder());
+        for (const more of [{}, { gpuLayers: 2 }, { kvOffload: false }] as Partial<Plan>[])
+          expect(await measure(planOf(ghost, more), vulkan)).toEqual(
+            await measure(planOf(path, more), vulkan),
+          );
+      },
+    );
+  });
+});
+
+const written = new Map<string, Promise<unknown>>();
+async function fileOf(name: string): Promise<string> {
+  if (name === "the embedded model") return storiesPath;
+  if (name === "a random model") return temporary.path("random.gguf");
+  const path = join(temporary.path("."), `${name}.gguf`);
+  if (!written.has(name)) written.set(name, writeSmallModel(path, name));
+  await written.get(name);
+  return path;
+}
