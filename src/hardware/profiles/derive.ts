@@ -9,33 +9,31 @@ import type { MatrixSpeed } from "../facts.js";
  *     seconds(r) = r / tokensPerSecond(r) = weightBytes / bytesPerSecond(r) + layers × nodesPerLayer × nodeSeconds
  *
  * which gives `bytesPerSecond(r)`, a point of `MatrixSpeed`. Attention is left out: at the short contexts of these
- * benchmarks it is 1 to 3 % of the work. The points between those published lie on a roofline with a soft edge,
- *
- *     seconds(r)^p = memorySeconds^p + (r × secondsPerRow)^p,   p = 1.1,
- *
- * through the point of one row (memory-bound) and the one of a full micro-batch (compute-bound). p is fitted to the
- * points published for an RTX 4090 (llama.cpp pull request 24127): within 10 % at 16 to 256 rows. A device that computes
- * two to eight rows with other kernels than one (Metal, older NVIDIA cards) is slower there than this says.
+ * benchmarks it is 1 to 3 % of the work. Between one row, where reading the weights takes the time, and a full
+ * micro-batch, where arithmetic does, the time of a type grows by the same for each row. An RTX 4090's own points
+ * (llama.cpp pull request 24127) lie within 5 % of that line from 64 to 256 rows, and 15 % above it at 32. What a
+ * published point deviates from the line, all types deviate there. A device that computes two to eight rows with
+ * other kernels than one (Metal, older NVIDIA cards) is slower there than this says.
  */
 export function deriveMatrix(
   published: readonly PublishedPoint[],
   nodeSeconds: number,
   types: TypeRatios,
 ): Record<string, MatrixSpeed> {
-  const points = published.map((point) => ({
-    rows: point.rows,
-    bytesPerSecond: publishedSpeed(point, nodeSeconds),
-  }));
-  const one = points.find(({ rows }) => rows === 1)!;
-  const full = points.reduce((most, point) => (point.rows > most.rows ? point : most));
-  const known = new Map(points.map((point) => [point.rows, point.bytesPerSecond]));
-  const base = rowCounts.map(
-    (rows) =>
-      known.get(rows) ?? 1 / softRoofline(1 / one.bytesPerSecond, 1 / full.bytesPerSecond, full.rows, rows),
-  );
-  return Object.fromEntries(
-    Object.entries(types).map(([type, ratios]) => [type, scaled(base, ratios, full.rows)]),
-  );
+  const seconds = new Map(published.map((point) => [point.rows, 1 / publishedSpeed(point, nodeSeconds)]));
+  const fullRows = Math.max(...seconds.keys());
+  const line = { one: seconds.get(1)!, full: seconds.get(fullRows)!, fullRows };
+  const matrix = Object.entries(types).map(([type, ratios]) => {
+    const full = line.full / ratios.full;
+    // Alone, a row takes at least what it takes among many: a type of few bits is bound by arithmetic even there.
+    const own = { one: Math.max(line.one / ratios.one, full / fullRows), full, fullRows };
+    const bytesPerSecond = rowCounts.map((rows) => {
+      const deviation = (seconds.get(rows) ?? secondsAt(line, rows)) / secondsAt(line, rows);
+      return Math.round(1 / (secondsAt(own, rows) * deviation));
+    });
+    return [type, { rows: rowCounts, bytesPerSecond }];
+  });
+  return Object.fromEntries(matrix);
 }
 
 /** A line of llama-bench: a model of which `weightBytes` are read per pass, and its speed with micro-batches of `rows`. */
@@ -58,7 +56,6 @@ export const rowCounts = [1, 8, 32, 128, 512, 2048];
 
 /** Nodes of a layer's graph that compute something (LLaMA: 3 norms and adds, 7 multiplications, RoPE, KV, attention…). */
 const nodesPerLayer = 30;
-const softness = 1.1;
 
 /** Bytes of weights per second at a published point. */
 export function publishedSpeed(point: PublishedPoint, nodeSeconds: number): number {
@@ -75,29 +72,17 @@ export function tokensPerSecondAt(
   return 1 / (model.weightBytes / bytesPerSecond + model.layers * nodesPerLayer * nodeSeconds);
 }
 
-/** Seconds per byte at `rows` rows, between one row and `fullRows` rows; beyond them, time grows with the rows. */
-export function softRoofline(one: number, full: number, fullRows: number, rows: number): number {
-  if (rows >= fullRows) return (full * rows) / fullRows;
-  // What the rows themselves cost, so that both ends are met.
-  const work = (full ** softness - one ** softness) / (fullRows ** softness - 1);
-  const fixed = one ** softness - work;
-  return (fixed + work * rows ** softness) ** (1 / softness);
+/** Seconds per byte at one row and at `fullRows` rows. */
+interface Line {
+  one: number;
+  full: number;
+  fullRows: number;
 }
 
-/**
- * The points of another type. Where memory bounds them they compare by bytes, where arithmetic does, by elements: the
- * ratio goes from one to the other with the share of the arithmetic in the time.
- */
-function scaled(base: number[], { one, full }: { one: number; full: number }, fullRows: number): MatrixSpeed {
-  const seconds = base.map((speed) => 1 / speed);
-  const last = seconds[rowCounts.indexOf(fullRows)] ?? seconds.at(-1)!;
-  return {
-    rows: rowCounts,
-    bytesPerSecond: base.map((speed, index) => {
-      const share = Math.min(1, Math.max(0, (seconds[index]! - seconds[0]!) / (last - seconds[0]!)));
-      return Math.round(speed / ((1 - share) / one + share / full));
-    }),
-  };
+/** Seconds per byte at `rows` rows. Beyond a full micro-batch each row costs what it does there. */
+export function secondsAt({ one, full, fullRows }: Line, rows: number): number {
+  if (rows >= fullRows) return (full * rows) / fullRows;
+  return one + ((rows - 1) / (fullRows - 1)) * (full - one);
 }
 
 /** The reference models of the benchmarks that the profiles cite. Sizes as llama-bench prints them. */
