@@ -16,6 +16,7 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   embed: async () => (await import("./embed.js")).embedCommand(),
   inspect: async () => ({ command: (await import("./inspect.js")).inspectCommand(), tables: [] }),
   bench: async () => (await import("./bench.js")).benchCommand(),
+  plan: async () => (await import("./plan.js")).planCommand(),
   devices: async () => (await import("./devices.js")).devicesCommand(),
 };
 

@@ -40,6 +40,7 @@ const en = {
   headings: {
     memory: "Memory",
     layers: (from: number, to: number) => `Layers ${from} to ${to}`,
+    rows: (from: number, to: number) => `${from} to ${to}`,
     settings: "Settings",
     predicted: "Predicted",
     notes: "Notes",
@@ -54,6 +55,8 @@ const en = {
     formula: "bytes from formulas: the device is not in this machine",
   },
   hardware: (f: { name: string; origin: string }) => `${f.name}: speeds ${f.origin}`,
+  between: { facts: " · ", clauses: "; " },
+  withFlags: (f: { text: string; flags: string }) => `${f.text}: ${f.flags}`,
   modelLine: {
     parameters: (count: string) => `${count} parameters`,
     layers: (count: number) => (count === 1 ? "1 layer" : `${count} layers`),
@@ -61,8 +64,8 @@ const en = {
   },
   strip: {
     all: "all",
-    split: "on both",
-    other: "outside the layers",
+    split: "on several",
+    other: (list: string) => `outside the layers: ${list}`,
     at: (f: { kind: string; place: string }) => `${f.kind} ${f.place}`,
   },
   settings: {
@@ -88,7 +91,6 @@ const en = {
     speed: (speed: string) => `${speed} tokens/s`,
     about: (speed: string) => `about ${speed} tokens/s`,
     forPrompt: (f: { time: string; tokens: string }) => `${f.time} after a prompt of ${f.tokens} tokens`,
-    limit: "limited by",
   },
   tokens: (f: { tokens: string; sequences: string }) =>
     f.sequences === "1" ? `${f.tokens} tokens` : `${f.sequences} × ${f.tokens} tokens`,
@@ -101,7 +103,6 @@ const en = {
     missing: (size: string) => `${size} missing`,
     legend: "Share of the weights on devices, and tokens/s of decoding; or what is missing.",
     progress: (f: { done: number; all: number; cell: string }) => `planning ${f.done} of ${f.all}: ${f.cell}`,
-    unknownMix: "?",
   },
 };
 
@@ -146,6 +147,7 @@ const fr: typeof en = {
   headings: {
     memory: "Mémoire",
     layers: (from, to) => `Couches ${from} à ${to}`,
+    rows: (from, to) => `${from} à ${to}`,
     settings: "Réglages",
     predicted: "Prévision",
     notes: "Remarques",
@@ -164,6 +166,8 @@ const fr: typeof en = {
     formula: "octets d'après les formules : le périphérique n'est pas dans cette machine",
   },
   hardware: (f) => `${f.name} : vitesses ${f.origin}`,
+  between: { facts: " · ", clauses: " ; " },
+  withFlags: (f) => `${f.text} : ${f.flags}`,
   modelLine: {
     parameters: (count) => `${count} de paramètres`,
     layers: (count) => (count === 1 ? "1 couche" : `${count} couches`),
@@ -171,8 +175,8 @@ const fr: typeof en = {
   },
   strip: {
     all: "tout",
-    split: "sur les deux",
-    other: "hors des couches",
+    split: "sur plusieurs",
+    other: (list) => `hors des couches : ${list}`,
     at: (f) => `${f.kind} ${f.place}`,
   },
   settings: {
@@ -197,7 +201,6 @@ const fr: typeof en = {
     speed: (speed) => `${speed} jetons/s`,
     about: (speed) => `environ ${speed} jetons/s`,
     forPrompt: (f) => `${f.time} après une invite de ${f.tokens} jetons`,
-    limit: "limité par",
   },
   tokens: (f) => (f.sequences === "1" ? `${f.tokens} jetons` : `${f.sequences} × ${f.tokens} jetons`),
   shortfall: (f) =>
@@ -209,7 +212,6 @@ const fr: typeof en = {
     missing: (size) => `manque ${size}`,
     legend: "Part des poids sur les périphériques, et jetons/s de la réponse ; ou ce qui manque.",
     progress: (f) => `plan ${f.done} sur ${f.all} : ${f.cell}`,
-    unknownMix: "?",
   },
 };
 

@@ -152,8 +152,8 @@ describe("a plan as llama.cpp's options", () => {
         }),
         fc.record(
           {
-            devices: fc.constantFrom(["CUDA0"], ["CUDA1", "CUDA0"]),
-            tensorSplit: fc.constant([3, 1.5]),
+            devices: fc.constantFrom<string[]>(["CUDA0"], ["CUDA1", "CUDA0"]),
+            tensorSplit: fc.constant<number[]>([3, 1.5]),
             ropeFrequencyBase: fc.constantFrom(10_000, 1e21),
             ropeFrequencyScale: fc.constantFrom(0.25, 1e-7),
           },

@@ -166,7 +166,7 @@ describe("a saved plan", () => {
     expect(readdirSync(folder)).toEqual(["plan.json"]);
   });
 
-  const changed = (change: (plan: Record<string, never>) => void) => {
+  const changed = (change: (plan: Record<string, object>) => void) => {
     const plan = JSON.parse(JSON.stringify(llama3bOnCpu()));
     change(plan);
     return JSON.stringify(plan);
@@ -193,7 +193,11 @@ describe("a saved plan", () => {
     ],
     ["a field too many", changed((plan) => Object.assign(plan.engine!, { threds: 1 })), "engine"],
     ["a wrong type", changed((plan) => Object.assign(plan, { fits: "yes" })), "fits"],
-    ["a wrong place", changed((plan) => Object.assign(plan.placement![0]!, { on: 3 })), "placement.0.on"],
+    [
+      "a wrong place",
+      changed((plan) => Object.assign((plan.placement as object[])[0]!, { on: 3 })),
+      "placement.0.on",
+    ],
     [
       "settings that the engine refuses",
       changed((plan) => Object.assign(plan.engine!, { sequences: 0 })),

@@ -1,0 +1,140 @@
+import { localized } from "../messages/locale.js";
+import { planViewMessages } from "../messages/plan-view.js";
+import type { ModelPlan } from "../plan/model-plan.js";
+import { formatNumber, formatSize, formatSpeed } from "./plan-format.js";
+import { columns } from "./terminal.js";
+
+const { whatIf: texts } = localized(planViewMessages);
+
+/** One way to run the model. What is absent is as the model or the machine is. */
+export interface Cell {
+  mix?: string;
+  contextLength?: number;
+  cardBytes?: number;
+}
+
+/** What `jauge plan --what-if --json` prints: a public contract. Sizes are bytes. */
+export interface WhatIfRow {
+  type: string;
+  contextLength: number;
+  /** Of the card that was asked for; null on the machine as it is. */
+  cardBytes: number | null;
+  modelBytes: number;
+  fits: boolean;
+  /** What is missing in all, 0 where it fits. */
+  missingBytes: number;
+  /** Part of the weights' bytes that is on devices, 0 to 1. */
+  deviceShare: number;
+  devices: { name: string; plannedBytes: number; budgetBytes: number }[];
+  host: { plannedBytes: number; budgetBytes: number };
+  /** Null where it does not fit. */
+  prefillTokensPerSecond: number | null;
+  decodeTokensPerSecond: number | null;
+  limitedBy: string | null;
+}
+
+/** What the table is about; what is absent has defaults. */
+export interface WhatIfQuestion {
+  type?: string;
+  contextLength?: number;
+  cards?: readonly number[];
+}
+
+/** From the smallest useful to the best; a model's own type comes beside them. */
+const defaultTypes = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"];
+const defaultContexts = [2048, 8192, 32768];
+
+/**
+ * Plans a model for every type, context length and card in question, one after the other: by card, then by size, then by
+ * context. The first plan, of the model as it is, says its type and the context it was trained for. A `contextLength`
+ * of 0 is the model's own. Errors: those of `planCell`.
+ */
+export async function whatIf(
+  question: WhatIfQuestion,
+  planCell: (cell: Cell) => Promise<ModelPlan>,
+  onProgress: (done: number, all: number, cell: string) => void = () => {},
+): Promise<WhatIfRow[]> {
+  const cards: (number | undefined)[] = question.cards ? [...question.cards] : [undefined];
+  onProgress(0, 1, "");
+  const firstCell = { contextLength: question.contextLength ?? defaultContexts[0]!, cardBytes: cards[0] };
+  const first = await planCell(firstCell);
+  const own = first.model;
+  const contexts = contextsOf(question, own.trainedContextLength);
+  const types = question.type ? [question.type] : [...new Set([...defaultTypes, own.fileType])];
+  const rows: WhatIfRow[] = [];
+  const all = cards.length * types.length * contexts.length;
+  for (const cardBytes of cards) {
+    const ofCard: WhatIfRow[] = [];
+    for (const type of types) {
+      for (const contextLength of contexts) {
+        const name = `${type}, ${texts.tokens(formatNumber(contextLength))}`;
+        onProgress(rows.length + ofCard.length, all, name);
+        const mix = type === own.fileType ? undefined : type;
+        const isFirst =
+          mix === undefined && contextLength === firstCell.contextLength && cardBytes === firstCell.cardBytes;
+        const plan = isFirst ? first : await planCell({ mix, contextLength, cardBytes });
+        ofCard.push(rowOf(plan, { type, contextLength, cardBytes: cardBytes ?? null }));
+      }
+    }
+    rows.push(...ofCard.toSorted((a, b) => a.modelBytes - b.modelBytes || a.contextLength - b.contextLength));
+  }
+  return rows;
+}
+
+/** The rows as tables for people, one for each card: types down, context lengths across. */
+export function whatIfTables(rows: readonly WhatIfRow[]): string[] {
+  const cards = [...new Set(rows.map(({ cardBytes }) => cardBytes))];
+  return [
+    ...cards.flatMap((card) => table(rows.filter(({ cardBytes }) => cardBytes === card))),
+    texts.legend,
+  ];
+}
+
+function contextsOf({ contextLength }: WhatIfQuestion, trained: number): number[] {
+  if (contextLength !== undefined) return [contextLength === 0 ? trained : contextLength];
+  const known = trained > 0 ? defaultContexts.filter((length) => length <= trained) : defaultContexts;
+  return known.length > 0 ? known : [trained];
+}
+
+function rowOf(plan: ModelPlan, cell: Pick<WhatIfRow, "type" | "contextLength" | "cardBytes">): WhatIfRow {
+  const { fits, predicted, devices, host } = plan;
+  const weights = (places: readonly { breakdown: { weights: number } }[]) =>
+    places.reduce((sum, { breakdown }) => sum + breakdown.weights, 0);
+  return {
+    ...cell,
+    modelBytes: plan.model.bytes,
+    fits,
+    missingBytes: plan.shortfalls.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+    deviceShare: weights(devices) / Math.max(1, weights([...devices, host])),
+    devices: devices.map(({ name, plannedBytes, budgetBytes }) => ({ name, plannedBytes, budgetBytes })),
+    host: { plannedBytes: host.plannedBytes, budgetBytes: host.budgetBytes },
+    prefillTokensPerSecond: fits ? predicted.prefillTokensPerSecond : null,
+    decodeTokensPerSecond: fits ? predicted.decodeTokensPerSecond : null,
+    limitedBy: fits ? predicted.limitedBy : null,
+  };
+}
+
+function table(rows: readonly WhatIfRow[]): string[] {
+  const contexts = [...new Set(rows.map(({ contextLength }) => contextLength))];
+  const types = [...new Set(rows.map(({ type }) => type))];
+  const lines = types.map((type) => {
+    const ofType = rows.filter((row) => row.type === type);
+    const cells = contexts.map((length) => cellText(ofType.find((row) => row.contextLength === length)));
+    return [type, formatSize(ofType[0]!.modelBytes), ...cells];
+  });
+  const header = ["", "", ...contexts.map((length) => texts.tokens(formatNumber(length)))];
+  const right = header.map((_, index) => index).slice(1);
+  const [first] = rows;
+  const title =
+    first?.cardBytes == null
+      ? []
+      : [texts.card({ size: formatSize(first.cardBytes), device: first.devices[0]?.name ?? "" })];
+  return [...title, ...columns([header, ...lines], right), ""];
+}
+
+function cellText(row: WhatIfRow | undefined): string {
+  if (!row) return "";
+  if (!row.fits) return texts.missing(formatSize(row.missingBytes));
+  const speed = formatSpeed(row.decodeTokensPerSecond ?? 0);
+  return texts.fits({ share: formatNumber(row.deviceShare * 100), speed });
+}
