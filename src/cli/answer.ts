@@ -29,7 +29,10 @@ export async function answerOnce(
   if (!values.json) await streamAnswer(generation);
   const result = await generation.result;
   const memory = values.json || values.stats ? await model.memory() : [];
-  if (values.json) await print(`${JSON.stringify(contract(result, reportedStats(result.stats, memory)))}\n`);
+  if (values.json)
+    await print(
+      `${JSON.stringify(contract(result, reportedStats(result.stats, memory, model.modelPlan)))}\n`,
+    );
   else noteEnd(result);
   if (values.stats) for (const line of [...speedLines(result.stats), ...memoryLines(memory)]) note(line);
   if (signal.aborted) process.exitCode = exitCodes.interrupted;

@@ -6,11 +6,18 @@ import type { Model } from "../model.js";
 import { defaultModelPath } from "../model.js";
 import { type BenchTest, type Measurement, measure } from "./bench-measure.js";
 import { examples } from "./examples.js";
-import { loadOptions } from "./library-options.js";
+import { budgetOptionsOf, loadOptions } from "./library-options.js";
 import { openModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
 import { commaList, integer, invalid, layerCount, type ValueParser } from "./option-values.js";
-import { type ModelValues, modelOptions, type OutputValues, outputOptions } from "./options.js";
+import {
+  type BudgetValues,
+  budgetOptions,
+  type ModelValues,
+  modelOptions,
+  type OutputValues,
+  outputOptions,
+} from "./options.js";
 import { markdownTable, note, print, showStatus } from "./terminal.js";
 
 const { bench: texts, expected, run: runTexts } = localized(cliMessages);
@@ -29,7 +36,7 @@ const benchOptions = {
 };
 const { batchSize, ubatchSize, threads, nGpuLayers, ctxSize, parallel, ...sharedOptions } = modelOptions;
 
-type BenchValues = Values<typeof benchOptions> & Values<typeof sharedOptions> & OutputValues;
+type BenchValues = Values<typeof benchOptions> & Values<typeof sharedOptions> & BudgetValues & OutputValues;
 
 /** `jauge bench [MODEL]` */
 export function benchCommand(): CommandPart {
@@ -37,6 +44,7 @@ export function benchCommand(): CommandPart {
   const command = new Command("bench").description(texts.description).argument("[model]", runTexts.model);
   addOptions(command, headings.command, benchOptions, texts);
   addOptions(command, headings.output, outputOptions, descriptions.output);
+  addOptions(command, headings.budget, budgetOptions, descriptions.budget);
   addOptions(command, headings.model, sharedOptions, descriptions.model);
   command.addHelpText(
     "after",
@@ -47,7 +55,7 @@ export function benchCommand(): CommandPart {
     )}`,
   );
   command.action((model, values) => bench(model, values as BenchValues));
-  return { command, tables: [benchOptions, outputOptions, sharedOptions] };
+  return { command, tables: [benchOptions, outputOptions, budgetOptions, sharedOptions] };
 }
 
 /** What one load of the model is measured with. */
@@ -70,7 +78,10 @@ async function bench(argument: string | undefined, values: BenchValues): Promise
   const rows: Row[] = [];
   let info: Model["info"] | undefined;
   for (const setting of settings) {
-    const options = loadOptions({ ...values, ...setting } as ModelValues);
+    const options = {
+      ...loadOptions({ ...values, ...setting } as ModelValues),
+      ...(await budgetOptionsOf(values)),
+    };
     await using model = await openModel(
       modelPath,
       // Speculation would be fed by the repetitions of what a model says to random tokens.

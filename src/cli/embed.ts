@@ -6,11 +6,18 @@ import { localized } from "../messages/locale.js";
 import type { Model } from "../model.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
-import { loadOptions } from "./library-options.js";
+import { budgetOptionsOf, loadOptions } from "./library-options.js";
 import { openModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, toggle, type Values, value } from "./option-spec.js";
 import { anyText, invalid, oneOf } from "./option-values.js";
-import { type ModelValues, modelOptions, type OutputValues, outputOptions } from "./options.js";
+import {
+  type BudgetValues,
+  budgetOptions,
+  type ModelValues,
+  modelOptions,
+  type OutputValues,
+  outputOptions,
+} from "./options.js";
 import { columns, note, print } from "./terminal.js";
 
 const { embed: texts, expected, run: runTexts, usage } = localized(cliMessages);
@@ -24,7 +31,7 @@ const embedOptions = {
   similarity: toggle("--similarity"),
 };
 
-type EmbedValues = Values<typeof embedOptions> & ModelValues & OutputValues;
+type EmbedValues = Values<typeof embedOptions> & BudgetValues & ModelValues & OutputValues;
 
 /** Texts computed between two prints. */
 const textsAtOnce = 64;
@@ -43,6 +50,7 @@ export function embedCommand(): CommandPart {
     normalize: texts.noNormalize,
     similarity: texts.similarity,
   });
+  addOptions(command, headings.budget, budgetOptions, descriptions.budget);
   addOptions(command, headings.model, modelOptions, descriptions.model);
   addOptions(command, headings.output, outputOptions, descriptions.output);
   command.addHelpText(
@@ -54,7 +62,7 @@ export function embedCommand(): CommandPart {
     ),
   );
   command.action((model, words, values) => embed(model, words, values as EmbedValues));
-  return { command, tables: [embedOptions, modelOptions, outputOptions] };
+  return { command, tables: [embedOptions, budgetOptions, modelOptions, outputOptions] };
 }
 
 async function embed(first: string | undefined, others: string[], values: EmbedValues): Promise<void> {
@@ -71,7 +79,11 @@ async function embed(first: string | undefined, others: string[], values: EmbedV
   if (values.similarity && sentences.length < 2)
     invalid("--similarity", String(sentences.length), expected.texts());
   const pooling = values.pooling ?? "model";
-  await using model = await openModel(modelPath, { ...loadOptions(values), embeddings: { pooling } }, values);
+  await using model = await openModel(
+    modelPath,
+    { ...loadOptions(values), ...(await budgetOptionsOf(values)), embeddings: { pooling } },
+    values,
+  );
   if (values.similarity) await printSimilarity(await vectors(model, sentences, values), values);
   else await printVectors(model, sentences, values);
 }

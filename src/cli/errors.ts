@@ -23,7 +23,7 @@ type Category = keyof typeof exitCodes;
 const categories: [Category, RegExp][] = [
   ["interrupted", /^cancelled$/],
   ["crash", /^(host-crashed|decode-failed)$/],
-  ["memory", /^(out-of-memory|context-failed)$/],
+  ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],
   ["file", /^(file-|gguf-|not-a-gguf|model-|adapter-|state-)/],
   ["usage", /^(option|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/],
   ["usage", /^(template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/],

@@ -1,8 +1,16 @@
 import { JaugeError } from "../errors.js";
 import type { GenerateOptions, LoadOptions } from "../model.js";
 import type { Plan, TensorOverride } from "../plan/plan.js";
+import { readSavedPlan } from "../plan/saved-plan.js";
 import { readTextFile } from "./input.js";
-import type { AnswerValues, ModelValues, PromptValues, ReportValues, SamplingValues } from "./options.js";
+import type {
+  AnswerValues,
+  BudgetValues,
+  ModelValues,
+  PromptValues,
+  ReportValues,
+  SamplingValues,
+} from "./options.js";
 
 /** What the command line says about a model, as the library takes it. What is not said is left to the library. */
 export function loadOptions(values: ModelValues & Pick<PromptValues, "template">): LoadOptions {
@@ -30,6 +38,27 @@ export function loadOptions(values: ModelValues & Pick<PromptValues, "template">
     adapters: adapters(values),
     ropeFrequencyBase: values.ropeFreqBase,
     ropeFrequencyScale: values.ropeScale === undefined ? values.ropeFreqScale : 1 / values.ropeScale,
+  });
+}
+
+/** What it says about memory, as the library takes it. Reads the saved plan. Errors: `options-conflict`, `plan-file-…`. */
+export async function budgetOptionsOf(values: BudgetValues): Promise<LoadOptions> {
+  const { plan, vram, ram, for: objective, allowDisk, yield: yieldMemory } = values;
+  const other = Object.entries({
+    "--vram": vram,
+    "--ram": ram,
+    "--for": objective,
+    "--allow-disk": allowDisk,
+  }).find(([, value]) => value !== undefined);
+  if (plan !== undefined && other)
+    throw new JaugeError("options-conflict", { option: "--plan", other: other[0] });
+  return given<LoadOptions>({
+    vram,
+    ram,
+    objective,
+    allowDisk,
+    yieldMemory,
+    savedPlan: plan === undefined ? undefined : await readSavedPlan(plan),
   });
 }
 

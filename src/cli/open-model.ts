@@ -3,11 +3,15 @@ import { basename, dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
+import { planTexts } from "../messages/plan-texts.js";
 import { type LoadOptions, load, loadTokenizer, type Model } from "../model.js";
+import type { SpaceTaken } from "../planner/watch.js";
 import type { OutputValues } from "./options.js";
+import { formatSize } from "./plan-format.js";
 import { LoadProgress, note } from "./terminal.js";
 
 const { run: texts } = localized(cliMessages);
+const planNotes = localized(planTexts);
 
 /** Loads a model, showing how far it is. Errors: `model-missing`, and those of `load`. */
 export async function openModel(
@@ -19,6 +23,7 @@ export async function openModel(
   const progress = new LoadProgress(texts.loading({ model: basename(path) }), modelBytes(path));
   try {
     return await load(path, {
+      onSpaceTaken: (taken) => note(spaceTakenNote(taken, options.yieldMemory ?? false)),
       ...options,
       onProgress: (fraction) => progress.update(fraction),
       ...(output.verbose ? { onLog: note } : {}),
@@ -26,6 +31,11 @@ export async function openModel(
   } finally {
     progress.done();
   }
+}
+
+function spaceTakenNote({ device, takenBytes, leftBytes }: SpaceTaken, yields: boolean): string {
+  const facts = { device, taken: formatSize(takenBytes), left: formatSize(leftBytes) };
+  return yields ? planNotes.yields(facts) : planNotes.spaceTaken(facts);
 }
 
 /** Loads a model's vocabulary. Errors: `model-missing`, and those of `loadTokenizer`. */

@@ -159,7 +159,8 @@ export type SamplingValues = Values<typeof samplingOptions>;
 export type OutputValues = Values<typeof outputOptions>;
 export type ReportValues = Values<typeof reportOptions>;
 /** All that `jauge run` takes. */
-export type RunValues = ModelValues &
+export type RunValues = BudgetValues &
+  ModelValues &
   PromptValues &
   AnswerValues &
   SamplingValues &

@@ -7,11 +7,12 @@ import { defaultModelPath } from "../model.js";
 import { answerOnce } from "./answer.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
-import { generateOptions, loadOptions, unescaped } from "./library-options.js";
+import { budgetOptionsOf, generateOptions, loadOptions, unescaped } from "./library-options.js";
 import { openModel } from "./open-model.js";
 import { addOptions, type CommandPart } from "./option-spec.js";
 import {
   answerOptions,
+  budgetOptions,
   modelOptions,
   outputOptions,
   type PromptValues,
@@ -20,6 +21,7 @@ import {
   reportOptions,
   samplingOptions,
 } from "./options.js";
+import { oneLine } from "./plan-format.js";
 import { modelAndText } from "./positionals.js";
 import { note } from "./terminal.js";
 
@@ -44,6 +46,7 @@ export function runCommand(): CommandPart {
       ...descriptions.output,
     },
   );
+  addOptions(command, headings.budget, budgetOptions, descriptions.budget);
   addOptions(command, headings.model, modelOptions, descriptions.model);
   addOptions(command, headings.sampling, samplingOptions, descriptions.sampling);
   command.addHelpText(
@@ -52,7 +55,8 @@ export function runCommand(): CommandPart {
       "jauge run",
       'jauge run "Once upon a time"',
       'jauge run model.gguf "Why is the sky blue?" --temp 0 --stats',
-      "jauge run model.gguf -ngl 20 -c 8192 -sys 'You answer in French.'",
+      "jauge run model.gguf --vram 11.5GB --ram 56GiB -c 8192",
+      "jauge run model.gguf -sys 'You answer in French.'",
       "cat letter.txt | jauge run model.gguf --json",
       `jauge run model.gguf -p "Three colours" -j '{"type":"array","items":{"type":"string"}}'`,
     ),
@@ -60,7 +64,10 @@ export function runCommand(): CommandPart {
   command.action((first, second, values) => run(first, second, values as RunValues));
   return {
     command,
-    tables: [promptOptions, answerOptions, reportOptions, outputOptions, modelOptions, samplingOptions],
+    tables: [
+      ...[promptOptions, answerOptions, reportOptions, outputOptions],
+      ...[budgetOptions, modelOptions, samplingOptions],
+    ],
   };
 }
 
@@ -79,9 +86,10 @@ async function run(first: string | undefined, second: string | undefined, values
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   await using model = await openModel(
     modelPath,
-    { ...loadOptions(values), signal: interrupt.signal },
+    { ...loadOptions(values), ...(await budgetOptionsOf(values)), signal: interrupt.signal },
     values,
   );
+  if (!values.json) note(oneLine(model.modelPlan));
   const isChat = canChat && (prompt === undefined || values.conversation === true);
   if (!isChat) {
     await answerOnce(model, { prompt: prompt ?? "", system, options, values, signal: interrupt.signal });

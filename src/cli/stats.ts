@@ -1,7 +1,8 @@
-import type { MemoryUse } from "../engine/protocol.js";
 import type { GenerationStats } from "../executor/request.js";
 import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
+import type { ModelPlan } from "../plan/model-plan.js";
+import type { MemoryUse } from "../plan/plan.js";
 import { formatBytes } from "../units.js";
 import { columns } from "./terminal.js";
 
@@ -14,28 +15,38 @@ export interface ReportedStats {
   generatedTokens: number;
   generationTokensPerSecond: number | null;
   timeToFirstTokenMs: number | null;
-  /** Budget and plan are null where there is none. */
+  /** Each with the runtime's own share, as the plan counts it. */
   devices: {
     name: string;
-    budgetBytes: number | null;
-    plannedBytes: number | null;
+    budgetBytes: number;
+    plannedBytes: number;
     allocatedBytes: number;
   }[];
 }
 
-export function reportedStats(stats: GenerationStats, memory: readonly MemoryUse[]): ReportedStats {
+export function reportedStats(
+  stats: GenerationStats,
+  memory: readonly MemoryUse[],
+  plan: ModelPlan,
+): ReportedStats {
+  const places = [...plan.devices, plan.host].filter(
+    ({ name, plannedBytes }) => plannedBytes > 0 || memory.some(({ device }) => device === name),
+  );
   return {
     promptTokens: stats.promptTokens,
     promptTokensPerSecond: stats.promptTokensPerSecond,
     generatedTokens: stats.generatedTokens,
     generationTokensPerSecond: stats.generationTokensPerSecond,
     timeToFirstTokenMs: stats.timeToFirstTokenMs,
-    devices: memory.map((use) => ({
-      name: use.device,
-      budgetBytes: null,
-      plannedBytes: null,
-      allocatedBytes: allocated(use),
-    })),
+    devices: places.map(({ name, budgetBytes, plannedBytes, breakdown }) => {
+      const use = memory.find(({ device }) => device === name);
+      return {
+        name,
+        budgetBytes,
+        plannedBytes,
+        allocatedBytes: (use ? allocated(use) : 0) + breakdown.runtime,
+      };
+    }),
   };
 }
 

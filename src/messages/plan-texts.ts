@@ -20,6 +20,10 @@ const en = {
   assumed: "speeds are assumed, not measured here: run jauge doctor",
   sequences: (f: { sequences: number }) =>
     `${f.sequences} sequences at once: more would not be faster or do not fit`,
+  spaceTaken: (f: { device: string; taken: string; left: string }) =>
+    `another program took ${f.taken} on ${f.device}: ${f.left} are left there (--yield makes room)`,
+  yields: (f: { device: string; taken: string; left: string }) =>
+    `another program took ${f.taken} on ${f.device}: moving to a smaller plan`,
   alternatives: {
     context: (f: { tokens: string; bytes: string }) => `a context of ${f.tokens} tokens (saves ${f.bytes})`,
     kvType: (f: { bytes: string }) => `a KV cache in q8_0 (saves ${f.bytes}, hardly changes answers)`,
@@ -51,6 +55,9 @@ const fr: typeof en = {
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
   sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,
+  spaceTaken: (f) =>
+    `un autre programme a pris ${f.taken} sur ${f.device} : il y reste ${f.left} (--yield fait de la place)`,
+  yields: (f) => `un autre programme a pris ${f.taken} sur ${f.device} : passage à un plan plus petit`,
   alternatives: {
     context: (f) => `un contexte de ${f.tokens} jetons (économise ${f.bytes})`,
     kvType: (f) => `un cache KV en q8_0 (économise ${f.bytes}, change à peine les réponses)`,

@@ -1,7 +1,9 @@
 import { listDevices } from "../engine/engine.js";
 import type { LibraryWish } from "../engine/native/libraries.js";
 import type { Device } from "../engine/protocol.js";
+import { defaultThreads } from "../hardware/cpu.js";
 import type { HardwareFacts } from "../hardware/facts.js";
+import { calibrationKey, readRecord } from "./calibration-cache.js";
 import { factsOf } from "./facts.js";
 
 /**
@@ -13,5 +15,6 @@ export async function cachedFacts(
   devices?: readonly Device[],
 ): Promise<HardwareFacts> {
   const listed = devices ?? (await listDevices({ libraries }));
-  return factsOf(listed);
+  const record = await readRecord(calibrationKey(listed, libraries, defaultThreads()));
+  return factsOf(listed, record?.calibration);
 }

@@ -19,7 +19,7 @@ import type { HostMode } from "../plan/speed.js";
 import { adapterSizes } from "./adapter-sizes.js";
 import { cachedFacts } from "./cached-facts.js";
 import { foreignMeasure, hereMeasure } from "./dry-runs.js";
-import { openSource } from "./sources/open.js";
+import { mixOf, openSource } from "./sources/open.js";
 import { requantised } from "./sources/requantised.js";
 
 /** What to plan. What `wishes` say is fixed; all else is chosen. */
@@ -38,7 +38,7 @@ export interface PlanRequest {
   measurer?: Measurer;
   /** Weights may be read from the disk again and again where RAM does not suffice. */
   allowDisk?: boolean;
-  /** Plan a named model as if it were quantised so; an open source is what it is. */
+  /** Plan the model as if it were quantised so. */
   mix?: string;
   signal?: AbortSignal;
 }
@@ -86,9 +86,8 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
   }
 }
 
-/** The source, at another mix where one is asked for. An open source is taken as it is. */
 async function sourceOf({ model, mix, signal }: PlanRequest): Promise<ModelSource> {
-  if (typeof model !== "string") return model;
+  if (typeof model !== "string") return mix === undefined ? model : requantised(model, mixOf(mix));
   return openSource(model, { ...(mix !== undefined && { mix }), ...(signal && { signal }) });
 }
 

@@ -125,7 +125,7 @@ function withTotal(options: SourceOptions): WebOptions {
   };
 }
 
-function mixOf(name: string): MixName {
+export function mixOf(name: string): MixName {
   const mix = mixNamed(name);
   if (!mix) throw new JaugeError("source-mix-unknown", { mix: name, known: [...mixNames] });
   return mix;
