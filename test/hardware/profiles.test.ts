@@ -1,6 +1,7 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isJaugeError } from "../../src/errors.js";
@@ -255,4 +256,18 @@ it.each([
   ["llvmpipe (LLVM 15.0.6, 256 bits)", undefined],
 ])("%s is known as %s", (description, known) => {
   expect(knownDevice(description)?.description).toBe(known);
+});
+
+describe("docs/HARDWARE.md", () => {
+  const text = readFileSync(fileURLToPath(new URL("../../docs/HARDWARE.md", import.meta.url)), "utf8");
+
+  it("shows a file that is valid", async () => {
+    const [, example] = /```json\n([\s\S]+?)```/.exec(text)!;
+    const facts = await readHardwareFile(written(example!));
+    expect(facts.devices[0]!.name).toBe("CUDA0");
+  });
+
+  it("names every profile", () => {
+    for (const name of profileNames()) expect(text).toContain(`\`${name}\``);
+  });
 });
