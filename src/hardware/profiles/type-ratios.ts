@@ -42,8 +42,8 @@ export const cudaRatios: TypeRatios = ratios({
   },
 });
 
-/** AMD cards: as NVIDIA's; RX 7900 XTX, pull request 26284 (Q5_K_M 0.95 of Q4_K_M's tokens in `tg64`: by bytes 1.07). */
-export const hipRatios: TypeRatios = { ...cudaRatios, ...ratiosOf("Q5_K", 1.07, 0.95) };
+/** AMD cards: as NVIDIA's; RX 7900 XTX, pull request 26284 (Q5_K_M 0.95 of Q4_K_M's tokens in `tg64`: by bytes 1.1). */
+export const hipRatios: TypeRatios = { ...cudaRatios, ...ratiosOf("Q5_K", 1.1, 0.95) };
 
 /**
  * Apple's GPUs. Full: M2 Ultra, llama.cpp pull request 3084 (F16 1.23, Q8_0 1.11, Q4_0 1.13, Q6_K and Q5_K 0.95 of
