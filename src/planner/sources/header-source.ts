@@ -47,7 +47,7 @@ export class HeaderSource implements ModelSource {
   }
 }
 
-/** Keys outside the architecture's own that the engine's memory depends on, or that its loader wants. */
+/** Keys of the dropped groups that the engine's memory depends on, or that its loader wants. */
 const keptKeys = new Set([
   "general.architecture",
   "general.name",
@@ -55,6 +55,7 @@ const keptKeys = new Set([
   "general.quantization_version",
   "tokenizer.ggml.token_type_count",
 ]);
+const droppedGroups = /^(general|tokenizer|split)\./;
 
 /**
  * The hyperparameters, and a vocabulary that has a size but no texts. libllama takes its size from
@@ -65,11 +66,12 @@ function ghostMetadata(metadata: Metadata, tensors: readonly SourceTensor[]): Ma
   const architecture = metadata.string("general.architecture") ?? "";
   const kept = new Map<string, WritableValue>();
   for (const [key, entry] of metadata.entries()) {
-    if (!keptKeys.has(key) && !key.startsWith(`${architecture}.`)) continue;
+    if (droppedGroups.test(key) && !keptKeys.has(key)) continue;
     if (entry.type !== "array") kept.set(key, entry);
     else {
       const { elementType, items } = entry.value;
-      kept.set(key, { type: "array", value: items ? { elementType, items } : entry.value });
+      if (items) kept.set(key, { type: "array", value: { elementType, items } });
+      else if (key.startsWith(`${architecture}.`)) kept.set(key, entry);
     }
   }
   const vocabulary =

@@ -125,6 +125,7 @@ function withTotal(options: SourceOptions): WebOptions {
   };
 }
 
+/** The mix of this name, in any case. Errors: `source-mix-unknown`. */
 export function mixOf(name: string): MixName {
   const mix = mixNamed(name);
   if (!mix) throw new JaugeError("source-mix-unknown", { mix: name, known: [...mixNames] });

@@ -2,6 +2,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { measure } from "../../../src/engine/engine.js";
+import type { WritableValue } from "../../../src/gguf/encode.js";
 import { readModel } from "../../../src/gguf/model-file.js";
 import { validateHeader } from "../../../src/gguf/validate.js";
 import { writeGguf } from "../../../src/gguf/writer.js";
@@ -14,7 +15,7 @@ import { cpu, hasVulkan, vulkan } from "../../engine/harness.js";
 import { writeRandomModel } from "../../engine/models.js";
 import { storiesPath, temporaryFolder } from "../../gguf/temporary.js";
 import { publicConfigs } from "./public-configs.js";
-import { writeSmallModel } from "./small-models.js";
+import { writeMamba, writeSmallModel, zeros } from "./small-models.js";
 import { writeParts } from "./split.js";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
@@ -92,6 +93,46 @@ describe("a ghost of a file", () => {
     const source = await openSource(first!);
     const ghost = await source.writeGhost(await ghostFolder());
     expect(await measure(planOf(ghost), cpu)).toEqual(await measure(planOf(first!), cpu));
+  });
+
+  it("measures as the file does where layers keep a recurrent state", async () => {
+    const path = temporary.path("mamba.gguf");
+    await writeMamba(path);
+    const ghost = await (await openSource(path)).writeGhost(await ghostFolder());
+    for (const more of settings) {
+      const measured = await measure(planOf(path, more), cpu);
+      expect(await measure(planOf(ghost, more), cpu)).toEqual(measured);
+      expect(measured[0]!.kvBytes).toBeGreaterThan(0);
+    }
+  });
+
+  it("keeps hyperparameters, of whatever group, and drops what is text", async () => {
+    const { metadata, tensors } = await readModel(storiesPath);
+    const path = temporary.path("more.gguf");
+    const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
+    const keys = new Map<string, WritableValue>([
+      ...metadata.entries(),
+      ["xielu.alpha_n", { type: "array", value: { elementType: "float32", items: numbers(5) } }],
+      ["llama.long", { type: "array", value: { elementType: "uint32", items: numbers(5000) } }],
+      ["other.long", { type: "array", value: { elementType: "uint32", items: numbers(5000) } }],
+      ["tokenizer.chat_template", { type: "string", value: "{{ messages }}" }],
+      ["general.description", { type: "string", value: "long" }],
+    ]);
+    await writeGguf(path, { metadata: keys, tensors: tensors.map(zeros) });
+    const ghost = await readModel(await (await openSource(path)).writeGhost(await ghostFolder()));
+    expect(ghost.metadata.array("xielu.alpha_n")!.items).toEqual(numbers(5));
+    expect(ghost.metadata.array("llama.long")!.count).toBe(5000);
+    for (const key of [
+      "other.long",
+      "tokenizer.chat_template",
+      "general.description",
+      "tokenizer.ggml.tokens",
+    ])
+      expect(ghost.metadata.has(key), key).toBe(false);
+    expect(ghost.metadata.number("llama.vocab_size")).toBe(512);
+    expect(ghost.tensors.map(({ name, type, shape }) => [name, type, shape])).toEqual(
+      tensors.map(({ name, type, shape }) => [name, type, shape]),
+    );
   });
 
   it("keeps the alignment of the file", async () => {

@@ -1,9 +1,6 @@
 import { exampleConfigs } from "../../../src/planner/sources/examples.js";
 
-/**
- * What the config.json of public models says about their shape. `tensors` and `bytes`, where given, are of GGUF files
- * that others made of them: tensors, and bytes of the whole file.
- */
+/** What the config.json of public models says about their shape. */
 export const publicConfigs: Record<string, Record<string, unknown>> = {
   ...exampleConfigs,
   "llama-3.2-1b": {

@@ -82,6 +82,54 @@ export async function writeSmallModel(
   return source;
 }
 
+/** Writes a small Mamba: no attention, a state of fixed size instead. Source: src/models/mamba.cpp of v0.5.0. */
+export async function writeMamba(path: string): Promise<void> {
+  const [hidden, inner, state, rank, kernel, layers] = [128, 256, 16, 8, 4, 3];
+  const { metadata: stories } = await readGguf(storiesPath);
+  const numbers = {
+    context_length: 2048,
+    embedding_length: hidden,
+    feed_forward_length: 0,
+    block_count: layers,
+    "attention.head_count": 0,
+    "ssm.conv_kernel": kernel,
+    "ssm.inner_size": inner,
+    "ssm.state_size": state,
+    "ssm.time_step_rank": rank,
+  };
+  const metadata = new Map<string, WritableValue>([
+    ["general.architecture", { type: "string", value: "mamba" }],
+    ...Object.entries(numbers).map(([key, value]): [string, WritableValue] => [
+      `mamba.${key}`,
+      { type: "uint32", value },
+    ]),
+    ["mamba.attention.layer_norm_rms_epsilon", { type: "float32", value: 1e-5 }],
+    ...[...stories.entries()].filter(([key]) => key.startsWith("tokenizer.")),
+  ]);
+  const layer = (index: number): [string, ...number[]][] => [
+    [`blk.${index}.attn_norm.weight`, hidden],
+    [`blk.${index}.ssm_in.weight`, hidden, 2 * inner],
+    [`blk.${index}.ssm_conv1d.weight`, kernel, inner],
+    [`blk.${index}.ssm_conv1d.bias`, inner],
+    [`blk.${index}.ssm_x.weight`, inner, rank + 2 * state],
+    [`blk.${index}.ssm_dt.weight`, rank, inner],
+    [`blk.${index}.ssm_dt.bias`, inner],
+    [`blk.${index}.ssm_a`, state, inner],
+    [`blk.${index}.ssm_d`, inner],
+    [`blk.${index}.ssm_out.weight`, inner, hidden],
+  ];
+  const tensors: [string, ...number[]][] = [
+    ["token_embd.weight", hidden, 512],
+    ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
+    ["output_norm.weight", hidden],
+  ];
+  await writeGguf(path, {
+    metadata,
+    tensors: tensors.map(([name, ...shape]) => zeros({ name, type: "F32", shape })),
+  });
+}
+
+/** A tensor of zeros. */
 export function zeros({ name, type, shape }: { name: string; type: TensorTypeName; shape: number[] }) {
   return { name, type, shape, data: () => [Buffer.alloc(tensorBytes(type, shape)!)] };
 }

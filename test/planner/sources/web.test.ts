@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { stringChunks } from "../../../src/gguf/arrays.js";
 import type { WritableValue } from "../../../src/gguf/encode.js";
 import { writeGguf } from "../../../src/gguf/writer.js";
 import { openSource } from "../../../src/planner/sources/open.js";
@@ -66,6 +67,14 @@ describe("a GGUF on the web", () => {
     expect(ranges.length).toBeLessThan(8);
     const local = await openSource(temporary.path("long.gguf"));
     expect(source.fingerprint).toBe(local.fingerprint);
+  });
+
+  it("has its arrays read where they are", async () => {
+    server.files.set("/long.gguf", long);
+    const { metadata } = await openSource(server.url("/long.gguf"));
+    const last: string[] = [];
+    for await (const chunk of stringChunks(metadata.array("tokenizer.ggml.merges")!)) last[0] = chunk.at(-1)!;
+    expect(last).toEqual(["token number 299999"]);
   });
 
   it("may be any part of a split model", async () => {
