@@ -48,6 +48,14 @@ export function mixNamed(name: string): MixName | undefined {
   return mixNames.find((mix) => mix === name.toUpperCase());
 }
 
+/**
+ * Whether llama.cpp refuses to make this mix without an importance matrix. Source: `tensor_requires_imatrix` in
+ * src/llama-quant.cpp.
+ */
+export function needsImportanceMatrix(mix: MixName): boolean {
+  return /^(IQ1_|IQ2_|IQ3_XX?S|Q2_K_S)/.test(mix);
+}
+
 /** What the rules of a mix look at. */
 export interface MixModel {
   architecture: string;

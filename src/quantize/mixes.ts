@@ -1,12 +1,23 @@
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
 import { MixRules } from "./mix-rules.js";
-import { type MixModel, type MixName, mixes } from "./mix-table.js";
+import { type MixModel, type MixName, mixes, needsImportanceMatrix } from "./mix-table.js";
 import { fittingType, isQuantisable } from "./quantisable.js";
 
-export { type MixModel, type MixName, type MixTensor, mixes, mixNamed, mixNames } from "./mix-table.js";
+export {
+  type MixModel,
+  type MixName,
+  type MixTensor,
+  mixes,
+  mixNamed,
+  mixNames,
+  needsImportanceMatrix,
+} from "./mix-table.js";
 
 export interface MixOptions {
-  /** Whether an importance matrix guides the quantisation: some mixes then choose other types. */
+  /**
+   * Whether an importance matrix guides the quantisation: some mixes then choose other types. Where absent, yes for
+   * the mixes that cannot be made without one.
+   */
   importanceMatrix?: boolean;
 }
 
@@ -17,7 +28,7 @@ export interface MixOptions {
  * Source: `llama_tensor_get_type` in src/llama-quant.cpp of llama.cpp v0.5.0.
  */
 export function tensorTypesOfMix(mix: MixName, model: MixModel, options: MixOptions = {}): TensorTypeName[] {
-  const rules = new MixRules(mix, mixes[mix], model, options.importanceMatrix ?? false);
+  const rules = new MixRules(mix, mixes[mix], model, options.importanceMatrix ?? needsImportanceMatrix(mix));
   const types = model.tensors.map(({ type }) => type);
   for (const index of visitingOrder(model.tensors)) {
     const tensor = model.tensors[index]!;

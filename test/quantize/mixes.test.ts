@@ -8,10 +8,16 @@ import { writeGguf } from "../../src/gguf/writer.js";
 import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
 import type { HeaderSource } from "../../src/planner/sources/header-source.js";
 import { fileTypeOf, requantised } from "../../src/planner/sources/requantised.js";
-import { type MixName, mixNamed, mixNames, tensorTypesOfMix } from "../../src/quantize/mixes.js";
+import {
+  type MixName,
+  mixNamed,
+  mixNames,
+  needsImportanceMatrix,
+  tensorTypesOfMix,
+} from "../../src/quantize/mixes.js";
 import { temporaryFolder } from "../gguf/temporary.js";
 import { publicConfigs } from "../planner/sources/public-configs.js";
-import { nativeTypes } from "./native.js";
+import { nativeLogs, nativeTypes } from "./native.js";
 
 const temporary = temporaryFolder();
 
@@ -68,6 +74,16 @@ describe("the types of a mix", () => {
       }
     },
   );
+
+  it("are of mixes that cannot be made without an importance matrix where llama.cpp says so", async () => {
+    const source = sourceFromConfig(publicConfigs["llama-2-7b"], { mix: "F16" });
+    await mkdir(temporary.path("matrix"));
+    const input = await source.writeGhost(temporary.path("matrix"));
+    const jobs = mixNames.map((mix) => ({ input, output: "", fileType: fileTypeOf(mix), dry: true }));
+    const logs = await nativeLogs(temporary.path("matrix.log"), jobs);
+    for (const [index, mix] of mixNames.entries())
+      expect(needsImportanceMatrix(mix), mix).toBe(logs[index]!.includes("will require an imatrix"));
+  });
 
   it("do not depend on the order in which tensors are given", () => {
     const { tensors } = sourceFromConfig(publicConfigs["llama-2-70b"], { mix: "F16" });

@@ -19,6 +19,11 @@ export interface QuantiseJob {
  * gives to the tensors it changes; tensors that it copies are absent.
  */
 export async function nativeTypes(logPath: string, jobs: QuantiseJob[]): Promise<Map<string, string>[]> {
+  return (await nativeLogs(logPath, jobs)).map(typesIn);
+}
+
+/** What the library says while it does each job. */
+export async function nativeLogs(logPath: string, jobs: QuantiseJob[]): Promise<string[]> {
   const log = await open(logPath, "w");
   const child = fork(fileURLToPath(new URL("quantize-child.mjs", import.meta.url)), [], {
     stdio: ["ignore", "ignore", log.fd, "ipc"],
