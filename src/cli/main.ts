@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   tokenize: async () => (await import("./tokenize.js")).tokenizeCommand(),
   embed: async () => (await import("./embed.js")).embedCommand(),
   inspect: async () => ({ command: (await import("./inspect.js")).inspectCommand(), tables: [] }),
+  doctor: async () => (await import("./doctor.js")).doctorCommand(),
   bench: async () => (await import("./bench.js")).benchCommand(),
   plan: async () => (await import("./plan.js")).planCommand(),
   devices: async () => (await import("./devices.js")).devicesCommand(),

@@ -196,6 +196,8 @@ export interface ProcessorCalibration {
   operations?: { nodeSeconds: number; attention?: ComputeSpeed["attention"]; link?: LinkSpeed };
   /** Memory of the host's process with its libraries loaded and the backend open, before any tensor. */
   hostRuntimeBytes: number;
+  /** CPU time that the host's process has taken. */
+  cpuSeconds: number;
   /** Device memory that the backend keeps after all tensors were freed; 0 for the host, and where no reading tells. */
   deviceBytes: number;
 }

@@ -1,3 +1,4 @@
+import { cpus } from "node:os";
 import { calibrate, type EngineOptions, listDevices } from "../engine/engine.js";
 import type { LibraryWish } from "../engine/native/libraries.js";
 import type { CalibrationTask, Device, ProcessorCalibration } from "../engine/protocol.js";
@@ -26,6 +27,8 @@ export interface DoctorOptions {
   diskFile?: string;
   /** `fraction` of all that is to be measured; `place` is `host`, `disk` or a device's name. */
   onProgress?: (fraction: number, place: string) => void;
+  /** Other programs took this share of the processor meanwhile (0 to 1), and made the speeds lower than they are. */
+  onDisturbed?: (share: number) => void;
   /** A device that could not be measured; the rest stands. */
   onFailure?: (device: string, error: JaugeError) => void;
   signal?: AbortSignal;
@@ -41,7 +44,7 @@ export const commonExpertTypes: readonly TensorTypeName[] = ["Q4_K", "MXFP4", "Q
 
 // Together under 30 s with one device, starting the processes included.
 const hostSeconds = 14;
-const deviceSeconds = 9;
+const deviceSeconds = 11;
 
 /**
  * Measures this machine: the CPU, then each GPU, each in a process of its own that ends afterwards. Errors: those of
@@ -113,6 +116,7 @@ async function measureParts(
   const { types = commonTypes, expertTypes = commonExpertTypes, threads } = options;
   const places = ["CPU", ...devicesOf(devices).map(({ name }) => name)];
   const parts = new Map<string, ProcessorCalibration>();
+  const before = { busy: busySeconds(), own: ownSeconds(), at: performance.now() };
   for (const [index, device] of places.entries()) {
     const task: CalibrationTask = {
       ...{ device, threads, types: [...types], expertTypes: [...expertTypes], matricesOnly },
@@ -129,7 +133,24 @@ async function measureParts(
     }
   }
   options.onProgress?.(1, "host");
+  const seconds = ((performance.now() - before.at) / 1000) * cpus().length;
+  const own = [...parts.values()].reduce((sum, part) => sum + part.cpuSeconds, ownSeconds() - before.own);
+  const others = (busySeconds() - before.busy - own) / seconds;
+  if (others > disturbingShare) options.onDisturbed?.(others);
   return parts;
+}
+
+/** What a desktop at rest takes is less. */
+const disturbingShare = 0.1;
+
+/** Processor time that all programs have taken, all cores together. */
+function busySeconds(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0) / 1000;
+}
+
+function ownSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 /** A driver that crashed once may not do so again: Mesa's llvmpipe frees a fence twice now and then. */

@@ -31,7 +31,7 @@ async function copySpeeds(workbench: Workbench, clock: Clock, memory: Pointer) {
   const tensor = target.make("F32", [copiedBytes / 4]);
   target.allocate();
   const copy = async (call: typeof functions.set) => {
-    const seconds = await clock.median(async () => {
+    const seconds = await clock.time(async () => {
       await inBackground(call, tensor, memory, 0, copiedBytes);
       functions.synchronize(workbench.backend);
     });
@@ -49,7 +49,7 @@ async function crossingSeconds(workbench: Workbench, clock: Clock): Promise<numb
   const graph = work.graph(result);
   work.allocate();
   const state = new NativeArray(Uint8Array, hidden * 4).address;
-  const seconds = await clock.median(() => {
+  const seconds = await clock.time(() => {
     // Called directly: each takes microseconds, about as long as a trip to another thread.
     functions.set(input, state, 0, hidden * 4);
     functions.compute(backend, graph);

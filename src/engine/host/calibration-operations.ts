@@ -98,7 +98,7 @@ async function attentionSeconds(
   await workbench.fill(query, "F32");
   for (const tensor of caches) await workbench.fill(tensor, "F16");
   await workbench.write(mask, (target) => target.fill(0));
-  return await clock.median(() => workbench.compute(graph));
+  return await clock.time(() => workbench.compute(graph));
 }
 
 /**
@@ -127,5 +127,5 @@ async function nodeChainSeconds(workbench: Workbench, clock: Clock, nodes: numbe
   const graph = work.graph(state);
   work.allocate();
   await workbench.fill(input, "F32");
-  return await clock.median(() => workbench.compute(graph));
+  return await clock.time(() => workbench.compute(graph));
 }

@@ -45,6 +45,13 @@ export class Workbench {
     await this.write(tensor, (target) => repeat(pattern, target));
   }
 
+  /** Gives a set of weights memory of a buffer type, and fills all of them. Errors: `out-of-memory`. */
+  async fillWeights(weights: Tensors, type: TensorTypeName, bufferType: Pointer): Promise<void> {
+    weights.allocate(bufferType);
+    weights.areWeights();
+    for (const tensor of weights.all) await this.fill(tensor, type);
+  }
+
   /** Writes a tensor's bytes, in one piece: repacked buffers take nothing less. */
   async write(tensor: Pointer, prepare: (target: Uint8Array) => void): Promise<void> {
     const bytes = Number(this.functions.tensorBytes(tensor));
@@ -86,6 +93,8 @@ export class Workbench {
 /** Tensors of one ggml context, and the buffers that hold them until the set is disposed of. */
 export class Tensors implements Disposable {
   readonly context: Pointer;
+  /** The tensors made so far, without the results of operations. */
+  readonly all: Pointer[] = [];
   private buffer: Pointer | undefined;
   private readonly functions: GraphFunctions;
 
@@ -104,8 +113,10 @@ export class Tensors implements Disposable {
     const { id } = tensorTypes[type];
     const [a = 1, b = 1, c = 1] = shape;
     const { tensor1, tensor2, tensor3 } = this.functions;
-    if (shape.length === 1) return tensor1(this.context, id, a);
-    return shape.length === 2 ? tensor2(this.context, id, a, b) : tensor3(this.context, id, a, b, c);
+    const make = [tensor1, tensor2, tensor3][shape.length - 1] as typeof tensor3;
+    const tensor = make(this.context, id, ...([a, b, c].slice(0, shape.length) as [number, number, number]));
+    this.all.push(tensor);
+    return tensor;
   }
 
   /** A graph that computes `results` and all they depend on. */

@@ -6,9 +6,11 @@ import { deviceKinds } from "../native/ggml.js";
 import { type GraphFunctions, openBackend } from "../native/graph.js";
 import type { Native } from "../native/open.js";
 import type { CalibrationTask, ProcessorCalibration } from "../protocol.js";
+import { beyondCaches, weightsBufferType } from "./calibration-buffers.js";
 import { Clock } from "./calibration-clock.js";
+import { expertSpeed } from "./calibration-experts.js";
 import { linkSpeed } from "./calibration-link.js";
-import { expertSpeed, matrixSpeed } from "./calibration-matrices.js";
+import { matrixSpeed } from "./calibration-matrices.js";
 import { attentionSpeed, nodeSeconds } from "./calibration-operations.js";
 import { Workbench } from "./calibration-workbench.js";
 import { deviceNamed } from "./devices.js";
@@ -34,41 +36,54 @@ export async function calibrate(
     ...(isHost ? { repacked: {}, repackedExperts: {} } : {}),
     experts: {},
     hostRuntimeBytes: process.memoryUsage().rss,
+    cpuSeconds: 0,
     deviceBytes: 0,
   };
   const workbench = new Workbench(ggml, functions, device, backend);
   const clock = new Clock(task.secondsLimit);
   if (!task.matricesOnly) answer.operations = await measureOperations(workbench, clock, isHost);
 
-  // A quarter of what is free: measuring must not push out what else runs here.
+  // A quarter of what is free at most: measuring must not push out what else runs here.
   const free = Math.min(freeBytes(native, device), availableHostBytes());
-  const jobs = jobsOf(task, isHost);
-  for (const [index, { table, type }] of jobs.entries()) {
+  const passBytes = Math.min(beyondCaches(isHost), free / 4);
+  const jobs = jobsOf(workbench, task);
+  for (const [index, { table, type, bufferType }] of jobs.entries()) {
     onProgress((index + 1) / (jobs.length + 1));
-    const extra = table === "repacked" || table === "repackedExperts";
-    const measure = table === "matrix" || table === "repacked" ? matrixSpeed : expertSpeed;
+    const measure = isExperts(table) ? expertSpeed : matrixSpeed;
     // Each gets its share of the time, or the first ones would take it from the others on a slow processor.
     const share = clock.share(jobs.length - index);
-    const speed = await measure(workbench, share, type, { extra, memoryBytes: Math.floor(free / 4) });
-    if (speed) answer[table]![type] = speed;
+    answer[table]![type] = await measure(workbench, share, type, bufferType, passBytes);
   }
+  const { user, system } = process.cpuUsage();
+  answer.cpuSeconds = (user + system) / 1e6;
   if (!isHost) answer.deviceBytes = Math.max(0, freeBefore - freeBytes(native, device));
   return answer;
 }
 
+type Table = "matrix" | "repacked" | "experts" | "repackedExperts";
+
 interface Job {
-  table: "matrix" | "repacked" | "experts" | "repackedExperts";
+  table: Table;
   type: TensorTypeName;
+  bufferType: Pointer;
 }
 
-/** The measurements of a task: all that a processor has for the first type, then for the next. */
-function jobsOf({ types, expertTypes }: CalibrationTask, isHost: boolean): Job[] {
-  const tables = (plain: Job["table"], repacked: Job["table"], type: TensorTypeName): Job[] =>
-    [plain, ...(isHost ? [repacked] : [])].map((table) => ({ table, type }));
+/** What the processor can do of a task: all tables of the first type, then those of the next. */
+function jobsOf(workbench: Workbench, { types, expertTypes }: CalibrationTask): Job[] {
+  const jobs = (tables: Table[], type: TensorTypeName): Job[] =>
+    tables.flatMap((table) => {
+      const repacked = table === "repacked" || table === "repackedExperts";
+      const bufferType = weightsBufferType(workbench, type, { asExperts: isExperts(table), repacked });
+      return bufferType === undefined ? [] : [{ table, type, bufferType }];
+    });
   return [
-    ...types.flatMap((type) => tables("matrix", "repacked", type)),
-    ...expertTypes.flatMap((type) => tables("experts", "repackedExperts", type)),
+    ...types.flatMap((type) => jobs(["matrix", "repacked"], type)),
+    ...expertTypes.flatMap((type) => jobs(["experts", "repackedExperts"], type)),
   ];
+}
+
+function isExperts(table: Table): boolean {
+  return table === "experts" || table === "repackedExperts";
 }
 
 async function measureOperations(
