@@ -39,10 +39,7 @@ export async function nativeLogs(logPath: string, jobs: QuantiseJob[]): Promise<
   const text = await readFile(logPath, "utf8");
   if (code !== 0 || results.length !== jobs.length || results.some((result) => result !== 0))
     throw new Error(`llama_model_quantize failed (${code}; ${results})\n${text.slice(-4096)}`);
-  return text
-    .split(/^=== job \d+$/m)
-    .slice(1)
-    .map(typesIn);
+  return text.split(/^=== job \d+$/m).slice(1);
 }
 
 /** Lines like `[   3/ 291] blk.0.attn_k.weight - [4096, 1024, 1, 1], type = f16, size = 8.00 MiB -> 2.25 MiB (q4_K)`. */
