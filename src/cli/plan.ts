@@ -5,6 +5,7 @@ import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import { defaultModelPath } from "../model.js";
+import type { ModelPlan } from "../plan/model-plan.js";
 import { savePlan } from "../plan/saved-plan.js";
 import { type PlanRequest, planModel } from "../planner/plan-model.js";
 import { openSource } from "../planner/sources/open.js";
@@ -44,7 +45,7 @@ export function planCommand(): CommandPart {
       "jauge plan model.gguf",
       "jauge plan model.gguf --vram 11.5GB --ram 56GiB -c 8192",
       "jauge plan model.gguf --vram 0=11.5GB,1=8GiB --for batch --save plan.json",
-      "jauge plan https://example.com/model.gguf --hardware rtx-3060",
+      "jauge plan https://example.com/model.gguf --hardware rtx-3060-12gb",
       "jauge plan config.json --type Q4_K_M --json",
       "jauge plan model.gguf --what-if --vram 8GB,12GB,16GB,24GB",
     )}`,
@@ -107,8 +108,15 @@ function libraryWish({ backend, libDir }: Values): LibraryWish {
   };
 }
 
-async function answerPlan(request: PlanRequest, values: Values): Promise<void> {
+/** Nothing is said of a plan that the person no longer waits for. Errors: `cancelled`, those of `planModel`. */
+async function planOrCancel(request: PlanRequest): Promise<ModelPlan> {
   const plan = await planModel(request);
+  if (request.signal?.aborted) throw new JaugeError("cancelled", {});
+  return plan;
+}
+
+async function answerPlan(request: PlanRequest, values: Values): Promise<void> {
+  const plan = await planOrCancel(request);
   if (values.json) await print(`${JSON.stringify(plan, undefined, 2)}\n`);
   else await print(`${planPicture(plan, terminalCanvas()).join("\n")}\n`);
   if (!plan.fits) process.exitCode = exitCodes.memory;
@@ -132,7 +140,7 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
   const rows = await whatIf(
     question,
     ({ mix, contextLength, cardBytes }) =>
-      planModel({
+      planOrCancel({
         ...base,
         model,
         budgets: { ...base.budgets, ...(cardBytes !== undefined && { cardBytes }) },

@@ -81,13 +81,29 @@ export async function whatIf(
   return rows;
 }
 
-/** The rows as tables for people, one for each card: types down, context lengths across. */
+/**
+ * The rows as tables for people, types down: context lengths across, in a table for each card; or cards across where
+ * there is only one context length.
+ */
 export function whatIfTables(rows: readonly WhatIfRow[]): string[] {
+  const legend = rows.some(({ devices }) => devices.length > 0) ? texts.legend : texts.legendWithoutDevices;
   const cards = [...new Set(rows.map(({ cardBytes }) => cardBytes))];
-  return [
-    ...cards.flatMap((card) => table(rows.filter(({ cardBytes }) => cardBytes === card))),
-    texts.legend,
-  ];
+  const contexts = [...new Set(rows.map(({ contextLength }) => contextLength))];
+  const contextName = (row: WhatIfRow) => texts.tokens(formatNumber(row.contextLength));
+  if (contexts.length === 1 && cards.length > 1) {
+    const title = texts.cards({ tokens: contextName(rows[0]!), device: deviceName(rows) });
+    return [title, ...table(rows, (row) => formatSize(row.cardBytes ?? 0)), "", legend];
+  }
+  const tables = cards.flatMap((card) => {
+    const ofCard = rows.filter(({ cardBytes }) => cardBytes === card);
+    const title = card === null ? [] : [texts.card({ size: formatSize(card), device: deviceName(ofCard) })];
+    return [...title, ...table(ofCard, contextName), ""];
+  });
+  return [...tables, legend];
+}
+
+function deviceName(rows: readonly WhatIfRow[]): string {
+  return rows[0]?.devices[0]?.name ?? "";
 }
 
 function contextsOf({ contextLength }: WhatIfQuestion, trained: number): number[] {
@@ -114,27 +130,22 @@ function rowOf(plan: ModelPlan, cell: Pick<WhatIfRow, "type" | "contextLength" |
   };
 }
 
-function table(rows: readonly WhatIfRow[]): string[] {
-  const contexts = [...new Set(rows.map(({ contextLength }) => contextLength))];
+function table(rows: readonly WhatIfRow[], columnOf: (row: WhatIfRow) => string): string[] {
+  const across = [...new Set(rows.map(columnOf))];
   const types = [...new Set(rows.map(({ type }) => type))];
   const lines = types.map((type) => {
     const ofType = rows.filter((row) => row.type === type);
-    const cells = contexts.map((length) => cellText(ofType.find((row) => row.contextLength === length)));
+    const cells = across.map((name) => cellText(ofType.find((row) => columnOf(row) === name)));
     return [type, formatSize(ofType[0]!.modelBytes), ...cells];
   });
-  const header = ["", "", ...contexts.map((length) => texts.tokens(formatNumber(length)))];
-  const right = header.map((_, index) => index).slice(1);
-  const [first] = rows;
-  const title =
-    first?.cardBytes == null
-      ? []
-      : [texts.card({ size: formatSize(first.cardBytes), device: first.devices[0]?.name ?? "" })];
-  return [...title, ...columns([header, ...lines], right), ""];
+  const header = ["", "", ...across];
+  return columns([header, ...lines], header.map((_, index) => index).slice(1));
 }
 
 function cellText(row: WhatIfRow | undefined): string {
   if (!row) return "";
   if (!row.fits) return texts.missing(formatSize(row.missingBytes));
   const speed = formatSpeed(row.decodeTokensPerSecond ?? 0);
+  if (row.devices.length === 0) return speed;
   return texts.fits({ share: formatNumber(row.deviceShare * 100), speed });
 }

@@ -98,10 +98,12 @@ const en = {
     `${f.device}: needs ${f.needed}, allowed are ${f.budget}: ${f.missing} missing (${f.bytes} bytes)`,
   whatIf: {
     card: (f: { size: string; device: string }) => `A card of ${f.size}, as fast as ${f.device}`,
+    cards: (f: { tokens: string; device: string }) => `Cards as fast as ${f.device}, ${f.tokens} of context`,
     tokens: (tokens: string) => `${tokens} tokens`,
     fits: (f: { share: string; speed: string }) => `${f.share} %  ${f.speed}`,
     missing: (size: string) => `${size} missing`,
     legend: "Share of the weights on devices, and tokens/s of decoding; or what is missing.",
+    legendWithoutDevices: "Tokens/s of decoding; or what is missing.",
     progress: (f: { done: number; all: number; cell: string }) => `planning ${f.done} of ${f.all}: ${f.cell}`,
   },
 };
@@ -141,7 +143,7 @@ const fr: typeof en = {
     other: "autres poids",
     kv: "cache KV",
     compute: "calcul",
-    runtime: "pilotes",
+    runtime: "exécution",
     free: "libre",
   },
   headings: {
@@ -207,10 +209,12 @@ const fr: typeof en = {
     `${f.device} : il faut ${f.needed}, permis : ${f.budget} ; il manque ${f.missing} (${f.bytes} octets)`,
   whatIf: {
     card: (f) => `Une carte de ${f.size}, aussi rapide que ${f.device}`,
+    cards: (f) => `Des cartes aussi rapides que ${f.device}, contexte de ${f.tokens}`,
     tokens: (tokens) => `${tokens} jetons`,
     fits: (f) => `${f.share} %  ${f.speed}`,
     missing: (size) => `manque ${size}`,
     legend: "Part des poids sur les périphériques, et jetons/s de la réponse ; ou ce qui manque.",
+    legendWithoutDevices: "Jetons/s de la réponse ; ou ce qui manque.",
     progress: (f) => `plan ${f.done} sur ${f.all} : ${f.cell}`,
   },
 };

@@ -12,7 +12,7 @@ const en = {
   }),
   "budget-card-missing": (f: { hardware: string }): ErrorText => ({
     what: `${f.hardware} has no card whose speed another size could be planned with`,
-    fix: "Name a machine with one: --hardware NAME, such as --hardware rtx-3060.",
+    fix: "Name a machine with one: --hardware NAME, such as --hardware rtx-3060-12gb.",
   }),
   "plan-file-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
     what: `${f.path}: ${f.field}: ${f.problem}`,
@@ -74,7 +74,7 @@ const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
   }),
   "budget-card-missing": (f) => ({
     what: `${f.hardware} n'a pas de carte dont la vitesse vaudrait pour une autre taille`,
-    fix: "Nommez une machine qui en a une : --hardware NOM, comme --hardware rtx-3060.",
+    fix: "Nommez une machine qui en a une : --hardware NOM, comme --hardware rtx-3060-12gb.",
   }),
   "plan-file-invalid": (f) => ({
     what: `${f.path} : ${f.field} : ${f.problem}`,

@@ -105,4 +105,25 @@ describe("what if", () => {
       ...whatIfTables(rows.slice(18)),
     ]);
   });
+
+  it("puts cards side by side for one context length", async () => {
+    const rows = await whatIf({ cards: [8e9, 24e9], contextLength: 4096 }, planner().planCell);
+    expect(whatIfTables(rows).slice(0, 3)).toEqual([
+      "Cards as fast as CUDA0, 4,096 tokens of context",
+      "                           8.00 GB          24.00 GB",
+      "Q2_K    25.50 GB         31 %  2.2        94 %  16.0",
+    ]);
+    expect(whatIfTables(rows)).toHaveLength(10);
+  });
+
+  it("shows speeds alone where there is no device", async () => {
+    const { planCell } = planner();
+    const rows = await whatIf({ type: "Q2_K" }, async (cell) => ({ ...(await planCell(cell)), devices: [] }));
+    expect(whatIfTables(rows)).toEqual([
+      "                2,048 tokens  8,192 tokens  32,768 tokens",
+      "Q2_K  25.50 GB           2.4           2.4            2.4",
+      "",
+      "Tokens/s of decoding; or what is missing.",
+    ]);
+  });
 });
