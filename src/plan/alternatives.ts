@@ -1,13 +1,13 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
-import { type Fitted, Fitter, fits } from "./fit.js";
+import { type Fitted, Fitter, fits, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { cellsMultiple, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
-import type { Solved, SolveRequest } from "./solve.js";
+import type { Solved } from "./solve.js";
 import type { ModelSource } from "./source.js";
 
 const texts = localized(planTexts).alternatives;

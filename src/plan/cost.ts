@@ -52,6 +52,9 @@ const nodesOfStage: Record<Stage, number> = {
   feedForwardOut: 2,
 };
 
+/** A hidden state goes on to a place, whose small operations take so long. */
+type ChainStep = (from: number, to: number, nodeSeconds: number) => void;
+
 /** What a part costs at each place under one load: the inner loop of the search adds these up. */
 export class CostModel {
   /** Seconds of each part: [layer][part][place + 1]. */
@@ -61,6 +64,9 @@ export class CostModel {
   private readonly attentionSeconds: number[][];
   private readonly attentionBytes: number[];
   private readonly streams: boolean;
+  private readonly nodeSeconds: number[];
+  /** Indices of the parts of each stage: [layer][stage]. */
+  private readonly stageParts: number[][][];
 
   constructor(
     readonly layout: ModelLayout,
@@ -71,6 +77,10 @@ export class CostModel {
   ) {
     this.streams = mode === "streamed" && load.rows >= streamFromRows && facts.devices.length > 0;
     const { outline } = layout.source;
+    this.nodeSeconds = this.placesOf((place) => this.speedOf(place).nodeSeconds);
+    this.stageParts = layout.layers.map((parts) =>
+      stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
+    );
     this.partBytes = layout.layers.map((parts) => parts.map((part) => part.bytes * this.readShare(part)));
     this.partSeconds = layout.layers.map((parts, layer) =>
       parts.map((part, index) => this.placesOf((place) => this.seconds(part, layer, index, place))),
@@ -93,7 +103,10 @@ export class CostModel {
     let seconds = this.attentionSeconds[layer]![on + 1]!;
     const table = this.partSeconds[layer]!;
     for (let index = 0; index < parts.length; index++) seconds += table[index]![parts[index]! + 1]!;
-    return seconds + this.chain(layer, on, parts, on).seconds;
+    const end = this.follow(layer, on, parts, on, (from, to, nodeSeconds) => {
+      seconds += nodeSeconds + this.crossing(from, to);
+    });
+    return seconds + this.crossing(end, on);
   }
 
   cost(placement: Placement): Cost {
@@ -120,11 +133,11 @@ export class CostModel {
           add(this.streamDevice, seconds - this.streamSeconds(bytes), bytes);
         } else add(place, seconds, bytes);
       }
-      const chain = this.chain(layer, on, parts, at);
-      crossings += chain.crossings;
-      crossingSeconds += chain.crossingSeconds;
-      for (const [place, seconds] of chain.nodeSeconds.entries()) add(place - 1, seconds, 0);
-      at = chain.end;
+      at = this.follow(layer, on, parts, at, (from, to, nodeSeconds) => {
+        if (from !== to) crossings++;
+        crossingSeconds += this.crossing(from, to);
+        add(to, nodeSeconds, 0);
+      });
     }
     for (const [index, place] of places.entries())
       place.memorySeconds = place.bytesRead / this.speedOf(index - 1).memoryBytesPerSecond;
@@ -170,49 +183,45 @@ export class CostModel {
     return 1 - (1 - expertsUsed / experts) ** this.load.rows;
   }
 
-  /** Follows the hidden state through a layer: where it changes place, and what its small operations cost. */
-  private chain(layer: number, on: number, parts: readonly number[], from: number) {
-    const { facts, layout } = this;
+  /**
+   * Follows the hidden state through a layer from a place: where it changes place, and what its small operations cost.
+   * `add` is told of the nodes at each place; returns where the state is at the end.
+   */
+  private follow(layer: number, on: number, parts: readonly number[], from: number, step: ChainStep): number {
     let at = from;
-    let crossings = 0;
-    let crossingSeconds = 0;
-    const nodeSeconds = this.placesOf(() => 0);
     const visit = (place: number, nodes: number) => {
-      if (place !== at) {
-        crossings++;
-        // Between two devices the state goes through the host.
-        for (const end of [place, at])
-          if (end !== host) crossingSeconds += facts.devices[end]!.link.crossingSeconds;
-        at = place;
-      }
-      nodeSeconds[place + 1]! += nodes * this.speedOf(place).nodeSeconds;
+      step(at, place, nodes * this.nodeSeconds[place + 1]!);
+      at = place;
     };
-    if (layer === layout.outputLayer) {
-      const output = layout.layers[layer]!.findIndex((part) => part.isMatrix);
+    if (layer === this.layout.outputLayer) {
+      const output = this.layout.layers[layer]!.findIndex((part) => part.isMatrix);
       visit(output < 0 ? on : parts[output]!, 3);
-    } else {
-      for (const stage of stages) {
-        // Attention itself runs where the KV cache is.
-        if (stage === "attentionOut") visit(on, 2);
-        const places = this.placesOfStage(layer, stage, parts);
-        if (places.length === 0) continue;
-        const nodes = nodesOfStage[stage] / places.length;
-        for (const place of places) visit(place, nodes);
+      return at;
+    }
+    const byStage = this.stageParts[layer]!;
+    for (let stage = 0; stage < stages.length; stage++) {
+      // Attention itself runs where the KV cache is.
+      if (stages[stage] === "attentionOut") visit(on, 2);
+      const members = byStage[stage]!;
+      // Each place that has a part of the stage is visited once, in the order of the parts.
+      let seen = 0;
+      for (let index = 0; index < members.length; index++) {
+        const place = parts[members[index]!]!;
+        const bit = 1 << (place + 1);
+        if (seen & bit) continue;
+        seen |= bit;
+        visit(place, nodesOfStage[stages[stage]!]);
       }
     }
-    let seconds = crossingSeconds;
-    for (const part of nodeSeconds) seconds += part;
-    return { seconds, crossings, crossingSeconds, nodeSeconds, end: at };
+    return at;
   }
 
-  private placesOfStage(layer: number, stage: Stage, parts: readonly number[]): number[] {
-    const places: number[] = [];
-    const all = this.layout.layers[layer]!;
-    for (let index = 0; index < all.length; index++) {
-      const place = parts[index]!;
-      if (all[index]!.stage === stage && !places.includes(place)) places.push(place);
-    }
-    return places;
+  /** Seconds in which a hidden state goes from one place to another: between two devices through the host. */
+  private crossing(from: number, to: number): number {
+    if (from === to) return 0;
+    const { devices } = this.facts;
+    const end = (place: number) => (place === host ? 0 : devices[place]!.link.crossingSeconds);
+    return end(from) + end(to);
   }
 
   private speedOf(place: number) {

@@ -1,5 +1,5 @@
+import type { SolveRequest } from "./fit.js";
 import { type Plan, simplePlan } from "./plan.js";
-import type { SolveRequest } from "./solve.js";
 
 /** Tokens of context that a plan tries first, where the person does not say. */
 const usualContext = { chat: 8192, batch: 4096, context: 8192 };

@@ -4,7 +4,7 @@ import { formatBytes } from "../units.js";
 import { diskBytesPerToken, shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
-import { fits } from "./fit.js";
+import { fits, type SolveRequest } from "./fit.js";
 import { llamaCppFlags } from "./flags.js";
 import type { ModelLayout } from "./layout.js";
 import { totalBytes } from "./memory.js";
@@ -18,7 +18,7 @@ import type {
   WeightKinds,
 } from "./model-plan.js";
 import { predict } from "./predict.js";
-import type { Solved, SolveRequest } from "./solve.js";
+import type { Solved } from "./solve.js";
 
 const texts = localized(planTexts);
 

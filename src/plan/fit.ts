@@ -13,10 +13,20 @@ import {
   unreportedHostBytes,
   weightBytes,
 } from "./memory.js";
-import { bestPlacement, type PlacementProblem, roomiest, type Solution } from "./placement.js";
+import type { Objective } from "./model-plan.js";
+import { bestPlacement, roomiest } from "./placement.js";
 import type { MemoryUse, Plan } from "./plan.js";
 import { costModels, type Models, scored } from "./predict.js";
+import type { PlacementProblem, Solution } from "./problem.js";
 import type { HostMode } from "./speed.js";
+
+/** What is to be planned: a model on a machine, for an objective; `wishes` are what the person fixed. */
+export interface SolveRequest {
+  layout: ModelLayout;
+  machine: Machine;
+  objective: Objective;
+  wishes: Partial<Plan>;
+}
 
 /** Bytes that may be used: on the host, and on each device of the hardware facts. */
 export interface PlaceBudgets {
@@ -103,8 +113,11 @@ export class Fitter {
     let best: Fitted | undefined;
     let nearest: Fitted | undefined;
     const seen = new Set<string>();
+    let mode: HostMode | undefined;
     for (let step = 0; step < mostSteps; step++) {
-      const { solution, mode } = this.solve(best?.mode);
+      const solved = this.solve(mode);
+      const { solution } = solved;
+      mode = solved.mode;
       const found = await this.measureSolution(solution, mode);
       const key = JSON.stringify(found.plan);
       if (fits(found) && (!best || found.score < best.score || isFuller(found, best))) best = found;
@@ -157,6 +170,7 @@ export class Fitter {
     const order = [...usable].sort((a, b) => speedRank(facts, b) - speedRank(facts, a) || b - a);
     return {
       layout: this.layout,
+      facts,
       capacities: {
         host: budgets.host - runtime[0]! - this.overhead[0]!,
         devices: facts.devices.map((_, index) =>
@@ -248,8 +262,10 @@ export function fits({ over }: Fitted): boolean {
   return over.every((bytes) => bytes <= 0);
 }
 
+/** How far a plan is from fitting. What is too much on a device can go to the host: it is the host that decides. */
 function worst({ over }: Fitted): number {
-  return Math.max(...over);
+  const devices = over.slice(1).reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
+  return Math.max(0, over[0]!) + 1e6 * devices;
 }
 
 /** Equal speed, more of the devices used: what the person allowed is there to be used. */

@@ -49,6 +49,8 @@ export interface ModelLayout {
   /** The output matrix is the token embedding: on a device it is there a second time, beside the host's. */
   tiedOutput: boolean;
   outputLayer: number;
+  /** One number for each layer, the same for layers whose parts and heads are alike. */
+  signatures: number[];
 }
 
 /**
@@ -75,7 +77,28 @@ export function layoutOf(
   const tiedOutput = !hasOutput && embedding !== undefined;
   if (tiedOutput)
     layers[outputLayer]!.push({ ...embedding, kind: "output", isMatrix: true, adapterBytes: 0 });
-  return { source, layers, input, tiedOutput, outputLayer };
+  const signatures = signaturesOf(layers, source);
+  return { source, layers, input, tiedOutput, outputLayer, signatures };
+}
+
+function signaturesOf(layers: Part[][], { outline }: ModelSource): number[] {
+  const known = new Map<string, number>();
+  return layers.map((parts, layer) => {
+    const key = JSON.stringify([
+      layer === outline.layers,
+      outline.heads[layer],
+      outline.kvHeads[layer],
+      parts.map(({ name, type, bytes, adapterBytes }) => [
+        name.replace(/^blk\.\d+/, ""),
+        type,
+        bytes,
+        adapterBytes,
+      ]),
+    ]);
+    const number = known.get(key) ?? known.size;
+    known.set(key, number);
+    return number;
+  });
 }
 
 /** Tensors of `LLM_TENSOR_LAYER_OUTPUT`, by name. */

@@ -1,7 +1,7 @@
 import { host, type Placement } from "./cost.js";
 import type { Part } from "./layout.js";
 import { partBytes } from "./memory.js";
-import { judged, type PlacementProblem, type Solution } from "./placement.js";
+import { judged, type PlacementProblem, type Solution } from "./problem.js";
 
 /** Layers that are looked into on each device, nearest first: each adds its own crossings. */
 const mostLayers = 12;
@@ -33,6 +33,7 @@ export function fillLeftovers(
     layers: solution.placement.layers.map(({ on, parts }) => ({ on, parts: [...parts] })),
   };
   const left = [...solution.left];
+  const subsets = new Subsets();
   let loss = options.atAnyCost ? Number.POSITIVE_INFINITY : solution.score * toleratedLoss;
   for (const device of problem.order) {
     const capacity = problem.capacities.devices[device]!;
@@ -40,7 +41,9 @@ export function fillLeftovers(
       for (const layer of layersToFill(problem, placement, device)) {
         if (mayLose && !options.atAnyCost && left[device + 1]! <= capacity * (1 - fullEnough)) break;
         if (mayLose && options.atAnyCost && left[0]! >= 0) break;
-        const found = bestSubset(problem, placement, layer, device, left[device + 1]!, mayLose ? loss : 0);
+        const found = bestSubset(
+          ...([problem, subsets, placement, layer, device, left[device + 1]!, mayLose ? loss : 0] as const),
+        );
         if (!found) continue;
         placement = {
           layers: placement.layers.map((value, index) =>
@@ -75,40 +78,71 @@ interface Found {
 
 function bestSubset(
   problem: PlacementProblem,
+  subsets: Subsets,
   placement: Placement,
   layer: number,
   device: number,
   room: number,
   mayLose: number,
 ): Found | undefined {
+  let best: Found | undefined;
+  for (const found of subsets.of(problem, placement, layer, device)) {
+    if (found.bytes > room || found.gain <= -mayLose) continue;
+    // Where a loss is tolerated the budget is what counts.
+    if (!best || (mayLose === 0 ? found.gain > best.gain : found.bytes > best.bytes)) best = found;
+  }
+  return best;
+}
+
+/** What moving each subset of a layer's parts to a device takes and gains: worked out once for layers that are alike. */
+class Subsets {
+  private readonly known = new Map<string, Found[]>();
+
+  of(problem: PlacementProblem, placement: Placement, layer: number, device: number): Found[] {
+    const { on, parts } = placement.layers[layer]!;
+    // What a person pinned makes layers differ.
+    const kind = problem.pinned.size > 0 ? `layer ${layer}` : problem.layout.signatures[layer];
+    const key = `${kind} ${on} ${parts.join()} ${device}`;
+    let found = this.known.get(key);
+    if (!found) {
+      found = allSubsets(problem, layer, on, parts, device);
+      this.known.set(key, found);
+    }
+    return found;
+  }
+}
+
+function allSubsets(
+  problem: PlacementProblem,
+  layer: number,
+  on: number,
+  parts: readonly number[],
+  device: number,
+): Found[] {
   const all = problem.layout.layers[layer]!;
-  const { on, parts } = placement.layers[layer]!;
   const movable = all
     .map((part, index) => ({ part, index, bytes: partBytes(part, device, problem.alignments) }))
-    .filter(({ part, index, bytes }) => isMovable(problem, part) && parts[index] === host && bytes <= room)
-    .filter(({ part }) => mayMove(part, on, device))
+    .filter(
+      ({ part, index }) => isMovable(problem, part) && parts[index] === host && mayMove(part, on, device),
+    )
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, mostParts);
   const seconds = (of: readonly number[]) =>
     problem.models.reduce((sum, { model, weight }) => sum + weight * model.layerSeconds(layer, on, of), 0);
   const before = seconds(parts);
-  let best: Found | undefined;
+  const found: Found[] = [];
   for (let subset = 1; subset < 1 << movable.length; subset++) {
-    const chosen = movable.filter((_, bit) => subset & (1 << bit));
-    const bytes = chosen.reduce((sum, one) => sum + one.bytes, 0);
-    if (bytes > room) continue;
     const moved = [...parts];
-    for (const { index } of chosen) moved[index] = device;
-    const companions = takeCompanions(problem, all, moved, device);
-    if (bytes + companions > room) continue;
-    const gain = before - seconds(moved);
-    if (gain <= -mayLose || (mayLose === 0 && gain <= 0)) continue;
-    // Where a loss is tolerated the budget is what counts.
-    const isBetter =
-      best === undefined || (mayLose === 0 ? gain > best.gain : bytes + companions > best.bytes);
-    if (isBetter) best = { parts: moved, bytes: bytes + companions, gain };
+    let bytes = 0;
+    for (const [bit, one] of movable.entries()) {
+      if (!(subset & (1 << bit))) continue;
+      moved[one.index] = device;
+      bytes += one.bytes;
+    }
+    bytes += takeCompanions(problem, all, moved, device);
+    found.push({ parts: moved, bytes, gain: before - seconds(moved) });
   }
-  return best;
+  return found;
 }
 
 /** Norms and biases go where all matrices of their stage are. Returns their bytes. */

@@ -1,156 +1,196 @@
-import { type CostModel, host, type Placement } from "./cost.js";
-import type { ModelLayout } from "./layout.js";
+import { host, type Placement } from "./cost.js";
 import { fillLeftovers } from "./leftovers.js";
-import { adapterBytes, partBytes, weightBytes } from "./memory.js";
+import { partBytes } from "./memory.js";
+import { judged, type PlacementProblem, type Solution } from "./problem.js";
 
-/** What a placement must keep to, and what it is judged by. */
-export interface PlacementProblem {
-  layout: ModelLayout;
-  /** Bytes for weights and KV cache, what everything else takes already taken off. */
-  capacities: { host: number; devices: number[] };
-  /** Alignment of each device's buffers, bytes. */
-  alignments: number[];
-  /** KV cache and state of each layer, bytes; the last entry belongs to the output. */
-  kvBytes: number[];
-  /** The loads that count, each with its weight in the score. */
-  models: { model: CostModel; weight: number }[];
-  /** Devices in the order in which they are filled, from the last layer backwards. */
-  order: number[];
-  /** Layers on devices where the person fixed it; the output counts as one. */
-  fixedLayers?: number;
-  /** Tensors that the person placed, by index into the source's tensors. */
-  pinned: ReadonlyMap<number, number>;
-}
-
-export interface Solution {
-  placement: Placement;
-  /** Weighted seconds; less is better. */
-  score: number;
-  /** Capacity left over, bytes: the host first. */
-  left: number[];
-}
+/** Whole-layer choices that are looked at closely: filled up tensor by tensor, and judged exactly. */
+const mostFinalists = 8;
 
 /**
  * The fastest placement within the capacities, or undefined where nothing fits.
  *
  * Whole layers are taken from the last one backwards, as llama.cpp can place KV caches so only. For every number of
  * layers whose attention and KV cache are on devices, as many of them as possible get their heavy parts (experts, or
- * feed-forward matrices) there too; what is left over is filled tensor by tensor. The best of all these wins, so that more capacity never does worse.
+ * feed-forward matrices) there too; what is left over is filled tensor by tensor. The best of all these wins, so that
+ * more capacity never does worse.
  */
 export function bestPlacement(problem: PlacementProblem): Solution | undefined {
-  const { layout } = problem;
-  const most = layout.outputLayer + 1;
-  const counts =
-    problem.fixedLayers === undefined
-      ? Array.from({ length: most + 1 }, (_, count) => count)
-      : [Math.min(problem.fixedLayers, most)];
-  const candidates: Solution[] = [];
-  for (const count of counts) {
-    const best = mostHeavy(problem, count);
-    if (best) candidates.push(best);
-    else if (problem.fixedLayers === undefined) break;
-  }
-  candidates.sort((a, b) => a.score - b.score);
-  const filled = candidates.slice(0, 8).map((candidate) => fillLeftovers(problem, candidate));
-  // A candidate that the host cannot hold as it is may do so once more of it is on devices.
-  const fitting = [...filled, ...candidates].filter(({ left }) => left[0]! >= 0);
+  const layers = new LayerTable(problem);
+  const choices = layers.counts().flatMap((count) => layers.choices(count));
+  choices.sort((a, b) => a.score - b.score);
+  const finalists = choices
+    .slice(0, mostFinalists)
+    .map((choice) => judged(problem, layers.placement(choice)));
+  const filled = finalists.map((finalist) => fillLeftovers(problem, finalist));
+  // A choice that the host cannot hold as it is may do so once more of it is on devices.
+  const fitting = [...filled, ...finalists].filter(({ left }) => left[0]! >= 0);
   const [first, ...others] = fitting;
-  if (first === undefined) return rescue(problem, candidates);
-  return others.reduce((best, next) => (next.score < best.score ? next : best), first);
-}
-
-/** The placement that leaves most room on the host, where speed alone chose too little for the devices. */
-function rescue(problem: PlacementProblem, candidates: Solution[]): Solution | undefined {
-  const [roomiest] = [...candidates].sort((a, b) => b.left[0]! - a.left[0]!);
-  if (!roomiest) return undefined;
-  const filled = fillLeftovers(problem, roomiest, { atAnyCost: true });
-  return filled.left[0]! >= 0 ? filled : undefined;
+  if (first) return others.reduce((best, next) => (next.score < best.score ? next : best), first);
+  const fitted = roomiest(problem, layers, choices);
+  return fitted.left[0]! >= 0 ? fitted : undefined;
 }
 
 /**
- * Where nothing fits: the placement that is the least over. The host's share is what devices cannot take; its room is
- * negative.
+ * The placement that leaves most room on the host, where speed alone would choose too little for the devices. Where
+ * nothing fits its room is negative: that much is missing.
  */
-export function roomiest(problem: PlacementProblem): Solution {
-  const most = problem.fixedLayers ?? problem.layout.outputLayer + 1;
-  for (let count = most; count > 0; count--) {
-    const best = mostHeavy(problem, count);
-    if (best) return fillLeftovers(problem, best, { atAnyCost: true });
-    if (problem.fixedLayers !== undefined) break;
+export function roomiest(
+  problem: PlacementProblem,
+  layers = new LayerTable(problem),
+  choices = layers.counts().flatMap((count) => layers.choices(count)),
+): Solution {
+  const [most] = [...choices].sort((a, b) => b.hostRoom - a.hostRoom);
+  const placement = most ? layers.placement(most) : layers.placement(layers.nothing);
+  return fillLeftovers(problem, judged(problem, placement), { atAnyCost: true });
+}
+
+/** The last layers on devices, some of them without their heavy parts. */
+interface Choice {
+  /** Place of each layer, the output last. */
+  on: number[];
+  /** Layers from this one on have their heavy parts with them. */
+  firstWhole: number;
+  score: number;
+  hostRoom: number;
+}
+
+interface LayerWays {
+  /** At each place, bytes and seconds of all parts, or without the heavy ones, which are on the host then. */
+  whole: { bytes: number[]; seconds: number[] };
+  light: { bytes: number[]; seconds: number[] };
+}
+
+/** What each layer takes and costs in the few ways it can be placed as a whole. */
+class LayerTable {
+  private readonly ways: LayerWays[];
+  private readonly allOnHost: number;
+  private readonly room: number[];
+
+  constructor(private readonly problem: PlacementProblem) {
+    const { layout } = problem;
+    this.ways = layout.layers.map((_, layer) => ({
+      whole: this.waysOf(layer, true),
+      light: this.waysOf(layer, false),
+    }));
+    const input = layout.input.reduce((sum, part) => sum + partBytes(part, host, problem.alignments), 0);
+    this.allOnHost = this.ways.reduce((sum, { whole }) => sum + whole.bytes[0]!, input);
+    this.room = [...problem.capacities.devices];
+    this.takePinned();
   }
-  return fillLeftovers(problem, judged(problem, emptyPlacement(problem)), { atAnyCost: true });
-}
 
-function emptyPlacement({ layout, pinned }: PlacementProblem): Placement {
-  return {
-    layers: layout.layers.map((parts) => ({
-      on: host,
-      parts: parts.map((part) => pinned.get(part.index) ?? host),
-    })),
-  };
-}
-
-/** `count` layers on devices, and of these as many as fit with their heavy parts. */
-function mostHeavy(problem: PlacementProblem, count: number): Solution | undefined {
-  const least = place(problem, count, 0);
-  if (!least) return undefined;
-  let [low, high, best] = [0, count, least];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const tried = place(problem, count, middle);
-    if (tried) [low, best] = [middle, tried];
-    else high = middle - 1;
+  get nothing(): Choice {
+    return this.chosen(
+      this.ways.map(() => host),
+      this.ways.length,
+    );
   }
-  // More on a slow device is no gain.
-  return best.score <= least.score || least.left[0]! < 0 ? best : least;
-}
 
-/** The last `count` layers on devices, the last `whole` of them with their heavy parts; undefined where it does not fit. */
-function place(problem: PlacementProblem, count: number, whole: number): Solution | undefined {
-  const { layout, order, capacities, alignments, kvBytes, pinned } = problem;
-  const { layers } = emptyPlacement(problem);
-  const left = [...capacities.devices];
-  takePinned(problem, left);
-  let turn = 0;
-  for (let taken = 0; taken < count; taken++) {
-    const layer = layout.outputLayer - taken;
-    const parts = layout.layers[layer]!;
-    const moves = parts.filter((part) => !pinned.has(part.index) && (!part.isHeavy || taken < whole));
-    for (;;) {
-      const device = order[turn];
-      if (device === undefined) return undefined;
-      const bytes = moves.reduce(
-        (sum, part) => sum + partBytes(part, device, alignments),
-        kvBytes[layer] ?? 0,
-      );
-      if (bytes <= left[device]!) {
-        left[device]! -= bytes;
-        layers[layer] = {
-          on: device,
-          parts: parts.map((part, index) => (moves.includes(part) ? device : layers[layer]!.parts[index]!)),
-        };
-        break;
+  /** Numbers of layers to try, the output counted as one. */
+  counts(): number[] {
+    const { fixedLayers } = this.problem;
+    const most = this.ways.length;
+    if (fixedLayers !== undefined) return [Math.min(fixedLayers, most)];
+    return Array.from({ length: most + 1 }, (_, count) => count);
+  }
+
+  /** The last `count` layers on devices: with as many heavy parts as fit, and with none. */
+  choices(count: number): Choice[] {
+    let [low, high] = [0, count];
+    if (!this.places(count, 0)) return [];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (this.places(count, middle)) low = middle;
+      else high = middle - 1;
+    }
+    const wholes = low === 0 ? [0] : [low, 0];
+    return wholes.map((whole) => this.chosen(this.places(count, whole)!, this.ways.length - whole));
+  }
+
+  placement({ on, firstWhole }: Choice): Placement {
+    return {
+      layers: on.map((place, layer) => ({
+        on: place,
+        parts: this.partsOf(layer, place, layer >= firstWhole),
+      })),
+    };
+  }
+
+  /** Fills the devices in order, from the last layer backwards; undefined where they cannot hold that much. */
+  private places(count: number, whole: number): number[] | undefined {
+    const { order, kvBytes } = this.problem;
+    const on = this.ways.map(() => host);
+    const room = [...this.room];
+    let turn = 0;
+    for (let taken = 0; taken < count; taken++) {
+      const layer = this.ways.length - 1 - taken;
+      const { bytes } = taken < whole ? this.ways[layer]!.whole : this.ways[layer]!.light;
+      for (;;) {
+        const device = order[turn];
+        if (device === undefined) return undefined;
+        const needed = bytes[device + 1]! + (kvBytes[layer] ?? 0);
+        if (needed <= room[device]!) {
+          room[device]! -= needed;
+          on[layer] = device;
+          break;
+        }
+        turn++;
       }
-      turn++;
+    }
+    return on;
+  }
+
+  private chosen(on: number[], firstWhole: number): Choice {
+    const { models, facts, kvBytes, capacities } = this.problem;
+    let score = 0;
+    let hostBytes = this.allOnHost;
+    let at = host;
+    for (const [layer, place] of on.entries()) {
+      const ways = layer >= firstWhole ? this.ways[layer]!.whole : this.ways[layer]!.light;
+      score += ways.seconds[place + 1]!;
+      if (place === host) hostBytes += kvBytes[layer] ?? 0;
+      else hostBytes -= ways.bytes[place + 1]!;
+      if (place !== at) {
+        const device = facts.devices[place === host ? at : place]!;
+        for (const { weight } of models) score += weight * device.link.crossingSeconds;
+      }
+      at = place;
+    }
+    return { on, firstWhole, score, hostRoom: capacities.host - hostBytes };
+  }
+
+  private waysOf(layer: number, isWhole: boolean): { bytes: number[]; seconds: number[] } {
+    const { layout, alignments, models, facts, pinned } = this.problem;
+    const places = [host, ...facts.devices.keys()];
+    const bytes = places.map((place) =>
+      layout.layers[layer]!.reduce((sum, part) => {
+        const isMoved = !pinned.has(part.index) && (isWhole || !part.isHeavy || place === host);
+        // A tied output is on the host already, as the token embedding.
+        const isThere = place === host && part.name === "token_embd.weight";
+        return isMoved && !isThere ? sum + partBytes(part, place, alignments) : sum;
+      }, 0),
+    );
+    const seconds = places.map((place) => {
+      const parts = this.partsOf(layer, place, isWhole);
+      return models.reduce(
+        (sum, { model, weight }) => sum + weight * model.layerSeconds(layer, place, parts),
+        0,
+      );
+    });
+    return { bytes, seconds };
+  }
+
+  private partsOf(layer: number, place: number, isWhole: boolean): number[] {
+    const { layout, pinned } = this.problem;
+    return layout.layers[layer]!.map(
+      (part) => pinned.get(part.index) ?? (isWhole || !part.isHeavy ? place : host),
+    );
+  }
+
+  private takePinned(): void {
+    const { layout, pinned, alignments } = this.problem;
+    for (const part of layout.layers.flat()) {
+      const place = pinned.get(part.index);
+      if (place !== undefined && place !== host) this.room[place]! -= partBytes(part, place, alignments);
     }
   }
-  return judged(problem, { layers });
-}
-
-function takePinned({ layout, pinned, alignments }: PlacementProblem, left: number[]): void {
-  for (const part of layout.layers.flat()) {
-    const place = pinned.get(part.index);
-    if (place !== undefined && place !== host) left[place]! -= partBytes(part, place, alignments);
-  }
-}
-
-/** A placement with its score and what it leaves. */
-export function judged(problem: PlacementProblem, placement: Placement): Solution {
-  const { capacities, layout, alignments, kvBytes, models } = problem;
-  const used = weightBytes(layout, placement, alignments);
-  for (const [index, bytes] of adapterBytes(layout, placement).entries()) used[index]! += bytes;
-  for (const [layer, { on }] of placement.layers.entries()) used[on + 1]! += kvBytes[layer] ?? 0;
-  const all = [capacities.host, ...capacities.devices];
-  const score = models.reduce((sum, { model, weight }) => sum + weight * model.cost(placement).seconds, 0);
-  return { placement, score, left: all.map((capacity, index) => capacity - used[index]!) };
 }

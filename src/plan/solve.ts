@@ -1,18 +1,8 @@
 import { defaultFields } from "./defaults.js";
-import { type Fitted, Fitter, fits, type Machine } from "./fit.js";
-import type { ModelLayout } from "./layout.js";
+import { type Fitted, Fitter, fits, type Machine, type SolveRequest } from "./fit.js";
 import { cellsMultiple } from "./memory.js";
-import type { Objective } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
-
-/** What is to be planned: a model on a machine, for an objective; `wishes` are what the person fixed. */
-export interface SolveRequest {
-  layout: ModelLayout;
-  machine: Machine;
-  objective: Objective;
-  wishes: Partial<Plan>;
-}
 
 /** The settings that were chosen, and where they differ from what was wanted first. */
 export interface Solved {
