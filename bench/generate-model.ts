@@ -8,7 +8,7 @@ import { type TensorTypeName, tensorBytes } from "../src/gguf/tensor-types.js";
 import { type TensorSource, writeGguf } from "../src/gguf/writer.js";
 import { fromRoot } from "./paths.js";
 import { Random } from "./random.js";
-import { blockFiller } from "./random-blocks.js";
+import { randomChunks } from "./random-blocks.js";
 import { madeUpVocabulary } from "./vocabulary.js";
 
 /** The shape of a LLaMA model: what its speed depends on. */
@@ -92,7 +92,9 @@ function tensorsOf(shape: ModelShape, random: Random): TensorSource[] {
   const { hidden, feedForward } = shape;
   const kv = (hidden / shape.heads) * shape.kvHeads;
   const matrix = (name: string, rows: number, columns: number, type: "Q4_K" | "Q6_K" = "Q4_K") =>
-    tensor(`${name}.weight`, type, [rows, columns], () => quantised(type, [rows, columns], random));
+    tensor(`${name}.weight`, type, [rows, columns], () =>
+      randomChunks(type, tensorBytes(type, [rows, columns])!, random),
+    );
   const norm = (name: string) => tensor(`${name}.weight`, "F32", [hidden], () => ones(hidden));
   const layer = (index: number): TensorSource[] => [
     norm(`blk.${index}.attn_norm`),
@@ -120,15 +122,6 @@ function tensor(
   data: () => Iterable<Uint8Array>,
 ): TensorSource {
   return { name, type, shape, data };
-}
-
-function* quantised(type: "Q4_K" | "Q6_K", shape: number[], random: Random): Iterable<Uint8Array> {
-  const fill = blockFiller(type, random);
-  for (let left = tensorBytes(type, shape)!; left > 0; ) {
-    const chunk = fill(left);
-    yield chunk;
-    left -= chunk.length;
-  }
 }
 
 function* ones(count: number): Iterable<Uint8Array> {

@@ -9,6 +9,7 @@ const bench = join(root, "bench");
 const [name, ...options] = process.argv.slice(2);
 const names = [
   ...["single", "batch", "start", "memory", "bare", "peer", "jauge"],
+  ...["precision", "prediction", "rivals"],
   ...["generate-model", "fuzz-gguf"],
 ];
 if (!name || !names.includes(name)) {
