@@ -1,0 +1,131 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, it, vi } from "vitest";
+import { calibrate } from "../../src/engine/engine.js";
+import type { CalibrationTask } from "../../src/engine/protocol.js";
+import type { MatrixSpeed } from "../../src/hardware/facts.js";
+import { cpu, failure, hasVulkan, vulkan } from "./harness.js";
+
+// llvmpipe compiles each shader when it is first used: minutes where its cache on disk is empty.
+vi.setConfig({ testTimeout: 900_000 });
+
+const task: CalibrationTask = {
+  device: "CPU",
+  threads: 1,
+  types: ["Q4_0", "F16"],
+  expertTypes: ["Q4_0"],
+  matricesOnly: false,
+  secondsLimit: 4,
+};
+
+describe("the calibration of the CPU", () => {
+  it("gives finite speeds for every type asked for, and what else a model needs", async () => {
+    const fractions: number[] = [];
+    const found = await calibrate(task, { ...cpu, onProgress: (fraction) => fractions.push(fraction) });
+    expect(Object.keys(found.matrix)).toEqual(["Q4_0", "F16"]);
+    expect(Object.keys(found.experts)).toEqual(["Q4_0"]);
+    for (const speed of [...Object.values(found.matrix), ...Object.values(found.experts)]) expectSane(speed);
+    expectPositive(found.operations!.nodeSeconds);
+    expectPositive(found.operations!.attention!.oneRowPerSecond);
+    expectPositive(found.operations!.attention!.batchPerSecond);
+    expect(found.operations!.link).toBeUndefined();
+    expectPositive(found.hostRuntimeBytes);
+    expectPositive(found.cpuSeconds);
+    expect(fractions.length).toBeGreaterThan(2);
+    expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
+  });
+
+  it("measures repacked weights where the CPU has kernels for them, and only there", async () => {
+    const found = await calibrate({ ...task, types: ["Q4_0", "F32"], matricesOnly: true }, cpu);
+    // Every x86 processor with AVX2 and every ARM one with dot products repacks Q4_0; none does F32.
+    expect(Object.keys(found.repacked!)).toEqual(["Q4_0"]);
+    expectSane(found.repacked!.Q4_0!);
+    expect(found.operations).toBeUndefined();
+  });
+
+  it("keeps to one point of each type where there is no time", async () => {
+    const found = await calibrate({ ...task, matricesOnly: true, secondsLimit: 0 }, cpu);
+    for (const speed of Object.values(found.matrix)) expect(speed.rows).toEqual([1]);
+  });
+
+  it("refuses a device that is not there", async () => {
+    expect(await failure(calibrate({ ...task, device: "Vulkan9" }, cpu))).toMatchObject({
+      code: "device-unknown",
+    });
+  });
+
+  it("ends when it is told to", async () => {
+    const stop = new AbortController();
+    const onProgress = () => stop.abort();
+    expect(await failure(calibrate(task, { ...cpu, onProgress, signal: stop.signal }))).toMatchObject({
+      code: "cancelled",
+    });
+  });
+});
+
+// Mesa 22 (Debian 12) sometimes crashes in llvmpipe's own queue thread.
+describe.runIf(hasVulkan)("the calibration of a Vulkan device", { retry: 3 }, () => {
+  it("gives its speeds and those of the way to it", async () => {
+    const found = await calibrate({ ...task, device: "Vulkan0", types: ["F32"], expertTypes: [] }, vulkan);
+    expectSane(found.matrix.F32!);
+    expect(found.repacked).toBeUndefined();
+    const link = found.operations!.link!;
+    for (const speed of [link.toDevice, link.toHost]) {
+      expectPositive(speed.pageableBytesPerSecond);
+      expectPositive(speed.pinnedBytesPerSecond);
+    }
+    expectPositive(link.crossingSeconds);
+    expect(found.deviceBytes).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe("the workbench", () => {
+  it("computes the products that it measures: F32 and repacked Q4_0 against JavaScript", async () => {
+    const child = fileURLToPath(new URL("./calibration-child.mjs", import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [child], { maxBuffer: 2 ** 26 });
+    const { f32, q4 } = JSON.parse(stdout) as Record<"f32" | "q4", Product>;
+    expectProduct(f32, 1e-5);
+    // The CPU's kernels round the input to 8 bits in each block of 32.
+    expectProduct(q4, 0.02);
+  });
+});
+
+/** What the child computed, and what it was computed from. */
+interface Product {
+  /** Rows of equal length. */
+  weights: number[][];
+  input: number[][];
+  /** For each row of the input, one value for each row of the weights. */
+  result: number[][];
+}
+
+/** Compares with a plain sum of products; differences are measured against the size of the row's terms. */
+function expectProduct({ weights, input, result }: Product, tolerance: number): void {
+  expect(result.length).toBe(input.length);
+  input.forEach((row, index) => {
+    expect(result[index]!.length).toBe(weights.length);
+    weights.forEach((weight, column) => {
+      const terms = weight.map((value, at) => value * row[at]!);
+      const sum = terms.reduce((total, term) => total + term, 0);
+      const size = Math.sqrt(terms.reduce((total, term) => total + term * term, 0));
+      expect(size).toBeGreaterThan(0);
+      expect(Math.abs(result[index]![column]! - sum) / size).toBeLessThan(tolerance);
+    });
+  });
+}
+
+/** Finite, with growing rows. A multiplication by more rows takes longer, so the weights pass more slowly. */
+function expectSane({ rows, bytesPerSecond }: MatrixSpeed): void {
+  expect(rows[0]).toBe(1);
+  expect(rows).toEqual([...rows].sort((a, b) => a - b));
+  expect(bytesPerSecond).toHaveLength(rows.length);
+  for (const speed of bytesPerSecond) expectPositive(speed);
+  // By a factor of 128 or more in arithmetic; no disturbance hides it.
+  if (rows.at(-1)! >= 128) expect(bytesPerSecond.at(-1)!).toBeLessThan(bytesPerSecond[0]!);
+}
+
+function expectPositive(value: number): void {
+  expect(value).toBeGreaterThan(0);
+  expect(value).toBeLessThan(Number.POSITIVE_INFINITY);
+}
