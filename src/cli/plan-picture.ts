@@ -14,7 +14,7 @@ const mostWidth = 120;
 
 /** The canvas that standard output is: its width, at least 60 columns, and 80 where it is no terminal. */
 export function terminalCanvas(stream: NodeJS.WriteStream = process.stdout): Canvas {
-  const width = Math.min(mostWidth, Math.max(leastWidth, stream.columns ?? 80));
+  const width = Math.min(mostWidth, Math.max(leastWidth, stream.columns || 80));
   const paint: Canvas["paint"] = (style, text) => styled(style, text, stream);
   return { width, colours: paint("red", "x") !== "x", paint };
 }
