@@ -187,8 +187,10 @@ export interface CalibrationTask {
   secondsLimit: number;
 }
 
-/** What was measured; see `ComputeSpeed`. A type that the processor cannot multiply by is absent. */
+/** What was measured; see `ComputeSpeed`. A type that the processor cannot multiply by is in no table. */
 export interface ProcessorCalibration {
+  /** Types that there was no time for. */
+  skipped: { types: TensorTypeName[]; expertTypes: TensorTypeName[] };
   matrix: Record<string, MatrixSpeed>;
   repacked?: Record<string, MatrixSpeed>;
   experts: Record<string, MatrixSpeed>;

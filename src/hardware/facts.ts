@@ -52,7 +52,20 @@ export interface LinkSpeed {
   crossingSeconds: number;
 }
 
-/** How fast one processor computes what a model asks of it. */
+/**
+ * How fast one processor computes what a model asks of it. A graph's time is the sum, over what runs on the processor:
+ * - each matrix: its bytes over its type's speed for the rows that it is multiplied by. `repacked` where the host's
+ *   weights are laid out for its kernels, which is so without devices. The output matrix has one row for each token
+ *   that gives logits; the token embedding is looked up, not multiplied;
+ * - experts: the bytes of those that are used, e·(1 − (1 − k/e)ⁿ) of e for n tokens that use k each, with
+ *   n·k over as many rows each;
+ * - attention of each layer: tokens × cells that they see × heads × (head size of K + of V) multiply-adds;
+ * - `nodeSeconds` for each other operation that computes: in a LLaMA layer 12 (two norms of two, RoPE of Q and K, K and
+ *   V stored, attention, two additions, SwiGLU), 3 at the end;
+ * - for many tokens, what the other operations read and write over `memoryBytesPerSecond`: about 22 × tokens × hidden
+ *   size × 4 bytes, and 3 × tokens × feed-forward size × 4, for each such layer.
+ * Between processors, `LinkSpeed.crossingSeconds` for each hand-over.
+ */
 export interface ComputeSpeed {
   /** Reading memory, streaming. */
   memoryBytesPerSecond: number;
@@ -62,11 +75,14 @@ export interface ComputeSpeed {
   matrix: Record<string, MatrixSpeed>;
   /** The same where the weights are repacked for this CPU (ggml's extra buffer types); host only. */
   repacked?: Record<string, MatrixSpeed>;
-  /** Matrix multiplications that pick experts (`ggml_mul_mat_id`), by type: per expert that is used. */
+  /** Matrix multiplications that pick experts (`ggml_mul_mat_id`), by type: `rows` are those of each expert that is used. */
   experts?: Record<string, MatrixSpeed>;
   /** The same where they are repacked for this CPU; host only. */
   repackedExperts?: Record<string, MatrixSpeed>;
-  /** Multiply-adds per second of attention over the KV cache (both products), for one row and for a full micro-batch. */
+  /**
+   * Multiply-adds per second of attention over an F16 KV cache (both products), for one row and for a full micro-batch.
+   * Only cells that a token sees count: masked ones are skipped.
+   */
   attention: { oneRowPerSecond: number; batchPerSecond: number };
 }
 

@@ -52,7 +52,8 @@ const deviceSeconds = 11;
  * fails, `onFailure` is told.
  */
 export async function runDoctor(options: DoctorOptions): Promise<Calibration> {
-  return measureAll(await listDevices({ libraries: options.libraries }), options);
+  const { calibration } = await measureAll(await listDevices({ libraries: options.libraries }), options);
+  return calibration;
 }
 
 /**
@@ -73,8 +74,8 @@ export async function calibrationFor(
     types: union(types, known?.types ?? []),
     expertTypes: union(expertTypes, known?.expertTypes ?? []),
   };
-  const calibration = await measureAll(devices, { ...options, ...all });
-  return keep(key, { calibration, ...all, measuredAt: new Date().toISOString() });
+  const { calibration, parts } = await measureAll(devices, { ...options, ...all });
+  return keep(key, { calibration, ...tried(all, parts), measuredAt: new Date().toISOString() });
 }
 
 /** A record with what it lacks. */
@@ -89,22 +90,41 @@ async function completed(
   const needsDisk = options.diskFile !== undefined && known.calibration.diskBytesPerSecond === undefined;
   if (types.length + expertTypes.length === 0 && !needsDisk) return known;
   let { calibration } = known;
+  let added: Wanted = { types: [], expertTypes: [] };
   if (types.length + expertTypes.length > 0) {
     const parts = await measureParts(devices, { ...options, types, expertTypes }, true);
     calibration = withTypes(calibration, parts);
+    added = tried({ types, expertTypes }, parts);
   }
   if (needsDisk) calibration = { ...calibration, ...(await diskSpeed(options)) };
   return keep(key, {
     calibration,
-    types: union(known.types, types),
-    expertTypes: union(known.expertTypes, expertTypes),
+    types: union(known.types, added.types),
+    expertTypes: union(known.expertTypes, added.expertTypes),
     measuredAt: known.measuredAt,
   });
 }
 
-async function measureAll(devices: readonly Device[], options: DoctorOptions): Promise<Calibration> {
-  const calibration = calibrationOf(await measureParts(devices, options, false));
-  return { ...calibration, ...(await diskSpeed(options)) };
+interface Wanted {
+  types: TensorTypeName[];
+  expertTypes: TensorTypeName[];
+}
+
+/** What every processor had time for, of what was wanted. */
+function tried(wanted: Wanted, parts: MeasuredParts): Wanted {
+  const skipped = [...parts.values()].map((part) => part.skipped);
+  return {
+    types: wanted.types.filter((type) => !skipped.some(({ types }) => types.includes(type))),
+    expertTypes: wanted.expertTypes.filter(
+      (type) => !skipped.some(({ expertTypes }) => expertTypes.includes(type)),
+    ),
+  };
+}
+
+async function measureAll(devices: readonly Device[], options: DoctorOptions) {
+  const parts = await measureParts(devices, options, false);
+  const calibration: Calibration = { ...calibrationOf(parts), ...(await diskSpeed(options)) };
+  return { calibration, parts };
 }
 
 /** Measures the CPU and every device, one after the other: two at once would disturb each other. */

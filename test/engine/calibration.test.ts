@@ -44,9 +44,13 @@ describe("the calibration of the CPU", () => {
     expect(found.operations).toBeUndefined();
   });
 
-  it("keeps to one point of each type where there is no time", async () => {
+  it("keeps to one point of the first type where there is no time, and says what it left out", async () => {
     const found = await calibrate({ ...task, matricesOnly: true, secondsLimit: 0 }, cpu);
-    for (const speed of Object.values(found.matrix)) expect(speed.rows).toEqual([1]);
+    expect(Object.keys(found.matrix)).toEqual(["Q4_0"]);
+    expect(found.matrix.Q4_0!.rows).toEqual([1]);
+    expect(found.experts).toEqual({});
+    expect(found.skipped.types).toContain("F16");
+    expect(new Set(found.skipped.expertTypes)).toEqual(new Set(["Q4_0"]));
   });
 
   it("refuses a device that is not there", async () => {

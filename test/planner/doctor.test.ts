@@ -59,6 +59,7 @@ function measured({ device, types, expertTypes, matricesOnly }: CalibrationTask)
   };
   const attention = { oneRowPerSecond: 10 * factor, batchPerSecond: 20 * factor };
   return {
+    skipped: { types: [], expertTypes: [] },
     matrix: table(types),
     experts: table(expertTypes),
     ...(device === "CPU" ? { repacked: table(types) } : {}),
@@ -154,6 +155,19 @@ describe("calibrationFor", () => {
     await calibrationFor({ ...options, types: ["Q4_K", "TQ1_0"] });
     await calibrationFor({ ...options, types: ["Q4_K", "TQ1_0"] });
     expect(asked).toHaveLength(2);
+  });
+
+  it("asks again for a type that a processor had no time for", async () => {
+    vi.mocked(calibrate).mockImplementationOnce(async (task) => ({
+      ...measured({ ...task, types: ["Q4_K"] }),
+      skipped: { types: ["Q8_0"], expertTypes: [] },
+    }));
+    const wanted = { ...options, types: ["Q4_K", "Q8_0"] as const };
+    const { types } = await calibrationFor(wanted);
+    expect(types).toEqual(["Q4_K"]);
+    const { calibration } = await calibrationFor(wanted);
+    expect(asked.filter(({ device }) => device === "CPU").map((task) => task.types)).toEqual([["Q8_0"]]);
+    expect(Object.keys(calibration.host.matrix)).toEqual(["Q4_K", "Q8_0"]);
   });
 
   it("measures a device again that failed before", async () => {

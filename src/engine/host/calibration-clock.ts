@@ -17,9 +17,10 @@ export class Clock {
     return performance.now() + seconds * 1000 < this.end;
   }
 
-  /** A clock with one of `count` equal shares of the time left. */
+  /** A clock with one of `count` equal shares of the time left, or with what all points of a type take at most. */
   share(count: number): Clock {
-    return new Clock(Math.max(0, (this.end - performance.now()) / 1000 / count), this);
+    const left = Math.max(0, (this.end - performance.now()) / 1000);
+    return new Clock(Math.max(left / count, Math.min(left, wholeTypeSeconds)), this);
   }
 
   /**
@@ -57,6 +58,7 @@ export class Clock {
   }
 }
 
+const wholeTypeSeconds = 3;
 const mostRuns = 500;
 const enoughMs = 30;
 const alreadyEnoughMs = 100;

@@ -33,6 +33,7 @@ export async function calibrate(
     throw new JaugeError("calibration-failed", { device: task.device, reason: "ggml_backend_dev_init" });
   const answer: ProcessorCalibration = {
     matrix: {},
+    skipped: { types: [], expertTypes: [] },
     ...(isHost ? { repacked: {}, repackedExperts: {} } : {}),
     experts: {},
     hostRuntimeBytes: process.memoryUsage().rss,
@@ -49,8 +50,12 @@ export async function calibrate(
   const jobs = jobsOf(workbench, task);
   for (const [index, { table, type, bufferType }] of jobs.entries()) {
     onProgress((index + 1) / (jobs.length + 1));
+    // A few types known well say more of the others than one point of each: those that come last are left out.
+    if (index > 0 && !clock.allows(0)) {
+      answer.skipped[isExperts(table) ? "expertTypes" : "types"].push(type);
+      continue;
+    }
     const measure = isExperts(table) ? expertSpeed : matrixSpeed;
-    // Each gets its share of the time, or the first ones would take it from the others on a slow processor.
     const share = clock.share(jobs.length - index);
     answer[table]![type] = await measure(workbench, share, type, bufferType, passBytes);
   }
