@@ -123,9 +123,11 @@ export class Fitter {
       if (fits(found) && (!best || found.score < best.score || isFuller(found, best))) best = found;
       if (!nearest || worst(found) < worst(nearest)) nearest = found;
       if (seen.has(key)) {
-        if (fits(found)) break;
-        // The same placement again, and it is over: its own compute buffers are the cause. Ask for that much less.
-        this.overhead = this.overhead.map((bytes, index) => bytes + Math.max(0, found.over[index]!));
+        if (found.over.slice(1).every((bytes) => bytes <= 0)) break;
+        // The same placement again, and a device is over: its compute buffers are the cause. Ask for that much less.
+        this.overhead = this.overhead.map((bytes, index) =>
+          index === 0 ? bytes : bytes + Math.max(0, found.over[index]!),
+        );
       }
       seen.add(key);
     }

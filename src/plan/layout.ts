@@ -30,7 +30,7 @@ export interface Part {
   isExpert: boolean;
   /**
    * What a layer on a device leaves on the host first, because it is most bytes for least work beside the KV cache:
-   * routed experts, or the feed-forward matrices of a layer without them.
+   * routed experts, or the feed-forward matrices of a layer without them; of the output, its matrix where it has its own.
    */
   isHeavy: boolean;
   /** A matrix that rows are multiplied by; the others (norms, biases) cost next to nothing. */
@@ -72,6 +72,7 @@ export function layoutOf(
     else input.push(part);
   }
   for (const parts of layers.slice(0, outputLayer)) markHeavy(parts);
+  for (const part of layers[outputLayer]!) part.isHeavy = part.isMatrix;
   const hasOutput = layers[outputLayer]!.some(({ name }) => name === "output.weight");
   const embedding = input.find(({ name }) => name === "token_embd.weight");
   const tiedOutput = !hasOutput && embedding !== undefined;

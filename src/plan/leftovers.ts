@@ -3,13 +3,15 @@ import type { Part } from "./layout.js";
 import { partBytes } from "./memory.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
 
-/** Layers that are looked into on each device, nearest first: each adds its own crossings. */
+/** Layers that are looked into on each device, nearest first: each adds its own hand-overs. */
 const mostLayers = 12;
 /** Of the parts of a layer, all subsets of the largest so many are tried. */
 const mostParts = 8;
 /** Share of the whole time that filling a budget to the last percent may cost. */
 const toleratedLoss = 0.002;
 const fullEnough = 0.99;
+/** Sizes that are told apart when subsets of several layers are put together. */
+const sizeSteps = 512;
 
 /**
  * Of a layer whose KV cache is elsewhere, only the feed-forward part: projections on a device would draw attention itself
@@ -20,45 +22,94 @@ function mayMove(part: Part, on: number, device: number): boolean {
 }
 
 /**
- * Fills what whole layers left over on each device, tensor by tensor: of each layer near the boundary, the subset of
- * tensors that saves most time. A device that is not worth using stays empty, unless `atAnyCost` asks for room on the
- * host.
+ * Fills what whole layers left over on each device, tensor by tensor: of the layers near the boundary, the subsets of
+ * tensors that together save most time. A device that is not worth using stays empty, unless `atAnyCost` asks for room
+ * on the host.
  */
 export function fillLeftovers(
   problem: PlacementProblem,
   solution: Solution,
   options: { atAnyCost?: boolean } = {},
 ): Solution {
-  let placement: Placement = {
-    layers: solution.placement.layers.map(({ on, parts }) => ({ on, parts: [...parts] })),
-  };
-  const left = [...solution.left];
+  const layers = solution.placement.layers.map(({ on, parts }) => ({ on, parts }));
   const subsets = new Subsets();
-  let loss = options.atAnyCost ? Number.POSITIVE_INFINITY : solution.score * toleratedLoss;
+  let missing = options.atAnyCost ? -solution.left[0]! : 0;
   for (const device of problem.order) {
-    const capacity = problem.capacities.devices[device]!;
-    for (const mayLose of [false, true]) {
-      for (const layer of layersToFill(problem, placement, device)) {
-        if (mayLose && !options.atAnyCost && left[device + 1]! <= capacity * (1 - fullEnough)) break;
-        if (mayLose && options.atAnyCost && left[0]! >= 0) break;
-        const found = bestSubset(
-          ...([problem, subsets, placement, layer, device, left[device + 1]!, mayLose ? loss : 0] as const),
-        );
-        if (!found) continue;
-        placement = {
-          layers: placement.layers.map((value, index) =>
-            index === layer ? { on: value.on, parts: found.parts } : value,
-          ),
-        };
-        left[device + 1]! -= found.bytes;
-        left[0]! += found.bytes;
-        loss += Math.min(0, found.gain);
-      }
-    }
+    const room = solution.left[device + 1]!;
+    const loss = options.atAnyCost ? Number.POSITIVE_INFINITY : solution.score * toleratedLoss;
+    const states = combined(problem, subsets, { layers }, device, room);
+    const chosen = options.atAnyCost
+      ? leastThatFrees(states, missing)
+      : bestFilling(states, room, problem.capacities.devices[device]!, loss);
+    for (let state = chosen; state?.layer !== undefined; state = state.before)
+      layers[state.layer] = { on: layers[state.layer]!.on, parts: state.parts! };
+    missing -= chosen?.bytes ?? 0;
+    if (options.atAnyCost && missing <= 0) break;
   }
-  const filled = judged(problem, placement);
+  const filled = judged(problem, { layers });
   const tolerated = solution.score * (1 + toleratedLoss);
   return options.atAnyCost || filled.score <= tolerated ? filled : solution;
+}
+
+/** Subsets of the layers so far: a chain of what was moved, the last layer first. */
+interface Filling {
+  bytes: number;
+  gain: number;
+  layer?: number;
+  parts?: number[];
+  before?: Filling;
+}
+
+/** The best combinations of subsets by size: one layer after another, the most gain of each size is kept. */
+function combined(
+  problem: PlacementProblem,
+  subsets: Subsets,
+  placement: Placement,
+  device: number,
+  room: number,
+): Filling[] {
+  let states: Filling[] = [{ bytes: 0, gain: 0 }];
+  if (room <= 0) return states;
+  for (const layer of layersToFill(problem, placement, device)) {
+    const found = subsets.of(problem, placement, layer, device);
+    const best = new Array<Filling | undefined>(sizeSteps + 1);
+    const offer = (state: Filling) => {
+      const step = Math.floor((state.bytes / room) * sizeSteps);
+      const rival = best[step];
+      if (!rival || state.gain > rival.gain || (state.gain === rival.gain && state.bytes > rival.bytes))
+        best[step] = state;
+    };
+    for (const state of states) {
+      offer(state);
+      for (const { bytes, gain, parts } of found) {
+        if (state.bytes + bytes > room) continue;
+        offer({ bytes: state.bytes + bytes, gain: state.gain + gain, layer, parts, before: state });
+      }
+    }
+    states = best.filter((state) => state !== undefined);
+  }
+  return states;
+}
+
+/** The most gain; where that leaves the budget unused, the fullest that loses next to nothing against it. */
+function bestFilling(states: Filling[], room: number, capacity: number, loss: number): Filling | undefined {
+  const best = states.reduce((most, next) => (next.gain > most.gain ? next : most));
+  const isFull = room - best.bytes <= capacity * (1 - fullEnough);
+  // An empty device that is worth nothing is not filled for the sake of it.
+  if (isFull || (best.bytes === 0 && room === capacity)) return best;
+  const near = states.filter(({ gain }) => gain >= best.gain - loss);
+  return near.reduce((fullest, next) => (next.bytes > fullest.bytes ? next : fullest), best);
+}
+
+/** The fastest that takes enough off the host; where none does, the largest. */
+function leastThatFrees(states: Filling[], missing: number): Filling | undefined {
+  if (missing <= 0) return undefined;
+  const enough = states.filter(({ bytes }) => bytes >= missing);
+  const pick = (better: (a: Filling, b: Filling) => boolean, of: Filling[]) =>
+    of.reduce((best, next) => (better(next, best) ? next : best));
+  return enough.length > 0
+    ? pick((a, b) => a.gain > b.gain, enough)
+    : pick((a, b) => a.bytes > b.bytes, states);
 }
 
 /** Layers with something on the host: first those whose attention is on the device, then the host's own. */
@@ -74,24 +125,6 @@ interface Found {
   parts: number[];
   bytes: number;
   gain: number;
-}
-
-function bestSubset(
-  problem: PlacementProblem,
-  subsets: Subsets,
-  placement: Placement,
-  layer: number,
-  device: number,
-  room: number,
-  mayLose: number,
-): Found | undefined {
-  let best: Found | undefined;
-  for (const found of subsets.of(problem, placement, layer, device)) {
-    if (found.bytes > room || found.gain <= -mayLose) continue;
-    // Where a loss is tolerated the budget is what counts.
-    if (!best || (mayLose === 0 ? found.gain > best.gain : found.bytes > best.bytes)) best = found;
-  }
-  return best;
 }
 
 /** What moving each subset of a layer's parts to a device takes and gains: worked out once for layers that are alike. */

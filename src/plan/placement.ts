@@ -48,11 +48,15 @@ export function roomiest(
 interface Choice {
   /** Place of each layer, the output last. */
   on: number[];
-  /** Layers from this one on have their heavy parts with them. */
+  /** Layers from this one on have their heavy parts with them; of the output see `hasOutput`. */
   firstWhole: number;
+  /** The output matrix is with its layer. A prompt needs it for one row only: often other tensors are worth more. */
+  hasOutput: boolean;
   score: number;
   hostRoom: number;
 }
+
+type Heavy = Pick<Choice, "firstWhole" | "hasOutput">;
 
 interface LayerWays {
   /** At each place, bytes and seconds of all parts, or without the heavy ones, which are on the host then. */
@@ -81,7 +85,7 @@ class LayerTable {
   get nothing(): Choice {
     return this.chosen(
       this.ways.map(() => host),
-      this.ways.length,
+      { firstWhole: this.ways.length, hasOutput: true },
     );
   }
 
@@ -95,35 +99,42 @@ class LayerTable {
 
   /** The last `count` layers on devices: with as many heavy parts as fit, and with none. */
   choices(count: number): Choice[] {
-    let [low, high] = [0, count];
-    if (!this.places(count, 0)) return [];
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      if (this.places(count, middle)) low = middle;
-      else high = middle - 1;
-    }
-    const wholes = low === 0 ? [0] : [low, 0];
-    return wholes.map((whole) => this.chosen(this.places(count, whole)!, this.ways.length - whole));
+    return (count === 0 ? [true] : [true, false]).flatMap((hasOutput) => {
+      const heavy = (whole: number): Heavy => ({ firstWhole: this.ways.length - 1 - whole, hasOutput });
+      let [low, high] = [0, Math.max(0, count - 1)];
+      if (!this.places(count, heavy(0))) return [];
+      while (low < high) {
+        const middle = Math.ceil((low + high) / 2);
+        if (this.places(count, heavy(middle))) low = middle;
+        else high = middle - 1;
+      }
+      const wholes = low === 0 ? [0] : [low, 0];
+      return wholes.map((whole) => this.chosen(this.places(count, heavy(whole))!, heavy(whole)));
+    });
   }
 
-  placement({ on, firstWhole }: Choice): Placement {
+  placement({ on, ...heavy }: Choice): Placement {
     return {
       layers: on.map((place, layer) => ({
         on: place,
-        parts: this.partsOf(layer, place, layer >= firstWhole),
+        parts: this.partsOf(layer, place, this.isWhole(layer, heavy)),
       })),
     };
   }
 
+  private isWhole(layer: number, { firstWhole, hasOutput }: Heavy): boolean {
+    return layer === this.ways.length - 1 ? hasOutput : layer >= firstWhole;
+  }
+
   /** Fills the devices in order, from the last layer backwards; undefined where they cannot hold that much. */
-  private places(count: number, whole: number): number[] | undefined {
+  private places(count: number, heavy: Heavy): number[] | undefined {
     const { order, kvBytes } = this.problem;
     const on = this.ways.map(() => host);
     const room = [...this.room];
     let turn = 0;
     for (let taken = 0; taken < count; taken++) {
       const layer = this.ways.length - 1 - taken;
-      const { bytes } = taken < whole ? this.ways[layer]!.whole : this.ways[layer]!.light;
+      const { bytes } = this.isWhole(layer, heavy) ? this.ways[layer]!.whole : this.ways[layer]!.light;
       for (;;) {
         const device = order[turn];
         if (device === undefined) return undefined;
@@ -139,13 +150,13 @@ class LayerTable {
     return on;
   }
 
-  private chosen(on: number[], firstWhole: number): Choice {
+  private chosen(on: number[], heavy: Heavy): Choice {
     const { models, facts, kvBytes, capacities } = this.problem;
     let score = 0;
     let hostBytes = this.allOnHost;
     let at = host;
     for (const [layer, place] of on.entries()) {
-      const ways = layer >= firstWhole ? this.ways[layer]!.whole : this.ways[layer]!.light;
+      const ways = this.isWhole(layer, heavy) ? this.ways[layer]!.whole : this.ways[layer]!.light;
       score += ways.seconds[place + 1]!;
       if (place === host) hostBytes += kvBytes[layer] ?? 0;
       else hostBytes -= ways.bytes[place + 1]!;
@@ -155,7 +166,7 @@ class LayerTable {
       }
       at = place;
     }
-    return { on, firstWhole, score, hostRoom: capacities.host - hostBytes };
+    return { on, ...heavy, score, hostRoom: capacities.host - hostBytes };
   }
 
   private waysOf(layer: number, isWhole: boolean): { bytes: number[]; seconds: number[] } {
