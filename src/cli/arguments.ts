@@ -71,7 +71,7 @@ const meaninglessOptions = new Map<string, Meaningless>([
   ...switches(
     "-i --interactive -if --interactive-first -mli --multiline-input --display-prompt --no-display-prompt",
     "--warmup --no-warmup --simple-io --jinja --perf --no-perf --show-timings --no-show-timings",
-    "-cb --cont-batching -nocb --no-cont-batching --check-tensors --op-offload --no-op-offload",
+    "-cb --cont-batching -nocb --no-cont-batching --check-tensors --swa-full",
     "--repack -nr --no-repack --log-disable --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps",
     "--offline --verbose-prompt --cache-prompt --no-cache-prompt",
   ),

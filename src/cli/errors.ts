@@ -24,9 +24,12 @@ const categories: [Category, RegExp][] = [
   ["interrupted", /^cancelled$/],
   ["crash", /^(host-crashed|decode-failed)$/],
   ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],
-  ["file", /^(file-|gguf-|not-a-gguf|model-|adapter-|state-)/],
+  ["file", /^(file-|gguf-|not-a-gguf|model-|adapter-|state-|plan-file-|hardware-file-|source-)/],
   ["usage", /^(option|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/],
-  ["usage", /^(template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/],
+  [
+    "usage",
+    /^(budget-|profile-|template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/,
+  ],
 ];
 
 /** The status the process ends with after `error`. */

@@ -31,6 +31,8 @@ export function loadOptions(values: ModelValues & Pick<PromptValues, "template">
     kvTypeK: values.cacheTypeK,
     kvTypeV: values.cacheTypeV,
     kvOffload: values.kvOffload,
+    streamWeights: values.opOffload,
+    hostMemory: values.host === false ? "repacked" : undefined,
     flashAttention: values.flashAttn,
     threads: atLeastOne(values.threads),
     threadsBatch: atLeastOne(values.threadsBatch),

@@ -49,6 +49,8 @@ export const modelOptions = {
   parallel: value("--parallel <N>", integer(1, 256), ["-np"]),
   kvUnified: toggle("--kv-unified", ["-kvu"], { flags: "--no-kv-unified", aliases: ["-no-kvu"] }),
   kvOffload: toggle("--kv-offload", ["-kvo"], { flags: "--no-kv-offload", aliases: ["-nkvo"] }),
+  opOffload: toggle("--op-offload", [], { flags: "--no-op-offload", aliases: [] }),
+  host: toggle("--no-host"),
   mmap: toggle("--mmap", [], { flags: "--no-mmap", aliases: [] }),
   mlock: toggle("--mlock"),
   directIo: toggle("--direct-io", ["-dio"], { flags: "--no-direct-io", aliases: ["-ndio"] }),

@@ -1,4 +1,5 @@
 import { Command } from "@commander-js/extra-typings";
+import { Measurer } from "../engine/engine.js";
 import type { LibraryWish } from "../engine/native/libraries.js";
 import { JaugeError } from "../errors.js";
 import { optionMessages } from "../messages/cli-options.js";
@@ -7,6 +8,7 @@ import { planViewMessages } from "../messages/plan-view.js";
 import { defaultModelPath } from "../model.js";
 import type { ModelPlan } from "../plan/model-plan.js";
 import { savePlan } from "../plan/saved-plan.js";
+import { cachedFacts } from "../planner/cached-facts.js";
 import { type PlanRequest, planModel } from "../planner/plan-model.js";
 import { openSource } from "../planner/sources/open.js";
 import { exitCodes } from "./errors.js";
@@ -132,6 +134,12 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
   // Opened once: a header on the web is fetched for all cells.
   const model =
     typeof base.model === "string" ? await openSource(base.model, { ...(signal && { signal }) }) : base.model;
+  // One host for all cells, and one look at the machine.
+  await using measurer = new Measurer({ libraries: base.libraries ?? {} });
+  const facts =
+    base.hardware === undefined
+      ? await cachedFacts(base.libraries ?? {}, await measurer.devices())
+      : undefined;
   const question = {
     type: values.type,
     contextLength: values.ctxSize,
@@ -146,6 +154,9 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
         budgets: { ...base.budgets, ...(cardBytes !== undefined && { cardBytes }) },
         wishes: { ...base.wishes, contextLength },
         ...(mix !== undefined && { mix }),
+        ...(facts && { facts }),
+        measurer,
+        withoutAlternatives: true,
       }),
     progress(),
   );

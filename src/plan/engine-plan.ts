@@ -66,11 +66,55 @@ function overridesOf(
       byLayers.set(key, [...(byLayers.get(key) ?? []), suffix]);
     }
     return [...byLayers].map(([layers, suffixes]) => ({
-      pattern: `^blk\\.(${layers})\\.(${suffixes.map(escaped).join("|")})$`,
+      pattern: `^blk\\.(${numberPattern(layers.split("|").map(Number))})\\.(${suffixes.map(escaped).join("|")})$`,
       placement: nameOf(place),
     }));
   });
   return [...loose, ...overrides];
+}
+
+/** Numbers as alternatives of digits: `0|1|2|…|73` is `[0-9]|[1-6][0-9]|7[0-3]`. */
+export function numberPattern(numbers: readonly number[]): string {
+  /** Last digits by what stands before them. */
+  const endings = new Map<string, number[]>();
+  for (const number of numbers) {
+    const before = number < 10 ? "" : String(Math.floor(number / 10));
+    endings.set(before, [...(endings.get(before) ?? []), number % 10]);
+  }
+  /** What stands before, by the class of last digits. */
+  const classes = new Map<string, string[]>();
+  for (const [before, digits] of endings) {
+    // One digit alone and a tens digit are different lengths: they do not share a class.
+    const key = `${before.length} ${digitClass(digits)}`;
+    classes.set(key, [...(classes.get(key) ?? []), before]);
+  }
+  return [...classes]
+    .map(([key, befores]) => {
+      const last = key.slice(key.indexOf(" ") + 1);
+      if (befores[0] === "") return last;
+      const isOneDigit = befores.every((before) => before.length === 1);
+      const first = isOneDigit
+        ? digitClass(befores.map(Number))
+        : befores.length > 1
+          ? `(${befores.join("|")})`
+          : befores[0];
+      return `${first}${last}`;
+    })
+    .join("|");
+}
+
+function digitClass(digits: readonly number[]): string {
+  const sorted = [...new Set(digits)].sort((a, b) => a - b);
+  if (sorted.length === 1) return `${sorted[0]}`;
+  const ranges: string[] = [];
+  for (let start = 0; start < sorted.length; ) {
+    let end = start;
+    while (sorted[end + 1] === sorted[end]! + 1) end++;
+    const [low, high] = [sorted[start]!, sorted[end]!];
+    ranges.push(high - low > 1 ? `${low}-${high}` : high > low ? `${low}${high}` : `${low}`);
+    start = end + 1;
+  }
+  return `[${ranges.join("")}]`;
 }
 
 function escaped(text: string): string {

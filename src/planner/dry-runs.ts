@@ -27,8 +27,13 @@ const deviceMargin = 1.05;
  * For a machine that is not this one: the KV cache is exact and the compute buffer that of the same graph on a CPU;
  * weights follow from their list. What a device that is not here would really allocate can only be close to that.
  */
-export function foreignMeasure(modelPath: string, facts: HardwareFacts, usable: readonly number[]): DryRuns {
-  const measurer = new Measurer({ libraries: { backend: "cpu" } });
+export function foreignMeasure(
+  modelPath: string,
+  facts: HardwareFacts,
+  usable: readonly number[],
+  given?: Measurer,
+): DryRuns {
+  const measurer = given ?? new Measurer({ libraries: { backend: "cpu" } });
   const known = new Map<string, Promise<MemoryUse>>();
   const onCpu = (plan: Plan) => {
     const settings: Plan = { ...asDryRun(plan, modelPath), gpuLayers: 0, devices: [], tensorOverrides: [] };
@@ -55,7 +60,9 @@ export function foreignMeasure(modelPath: string, facts: HardwareFacts, usable: 
         };
       });
     },
-    [Symbol.asyncDispose]: () => measurer[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      if (!given) await measurer[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Measurer } from "../engine/engine.js";
 import type { LibraryWish } from "../engine/native/libraries.js";
 import { llamaVersion } from "../engine/native/libraries.js";
+import { JaugeError } from "../errors.js";
 import type { HardwareFacts } from "../hardware/facts.js";
 import { readHardwareFile } from "../hardware/profiles.js";
 import { alternativesOf, type Requantised } from "../plan/alternatives.js";
@@ -40,6 +41,8 @@ export interface PlanRequest {
   allowDisk?: boolean;
   /** Plan the model as if it were quantised so. */
   mix?: string;
+  /** Where nothing fits, do not work out what would. */
+  withoutAlternatives?: boolean;
   signal?: AbortSignal;
 }
 
@@ -60,7 +63,7 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
     const usable = usableDevices(request.wishes, facts);
     await using measurer = isHere
       ? hereMeasure(ghost, request.libraries ?? {}, request.measurer)
-      : foreignMeasure(ghost, facts, usable);
+      : foreignMeasure(ghost, facts, usable, request.measurer);
     const machine: Machine = {
       facts,
       budgets: {
@@ -68,7 +71,10 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
         devices: facts.devices.map(({ name }) => budgets.devices[name] ?? 0),
       },
       usable,
-      measure: measurer.measure,
+      measure: (plan, modelled) => {
+        if (request.signal?.aborted) throw new JaugeError("cancelled", {});
+        return measurer.measure(plan, modelled);
+      },
       fixed: fixedPlacement(layout, request.wishes, facts, usable),
     };
     const solveRequest = { layout, machine, objective: request.objective, wishes: request.wishes };
@@ -79,7 +85,8 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
       budgets,
       exactness: isHere ? "measured" : "formula",
       libraryVersion: llamaVersion,
-      alternatives: () => alternativesOf(solveRequest, solved, smallerMixes(source)),
+      alternatives: () =>
+        request.withoutAlternatives ? [] : alternativesOf(solveRequest, solved, smallerMixes(source)),
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

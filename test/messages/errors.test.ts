@@ -1,25 +1,34 @@
 import { describe, expect, it } from "vitest";
 import { cliErrors } from "../../src/messages/cli-errors.js";
+import { doctorErrors } from "../../src/messages/doctor.js";
 import { engineErrors } from "../../src/messages/engine.js";
 import type { ErrorText } from "../../src/messages/error-text.js";
 import { executorErrors } from "../../src/messages/executor.js";
 import { ggufErrors } from "../../src/messages/gguf.js";
+import { hardwareErrors } from "../../src/messages/hardware.js";
+import { planErrors } from "../../src/messages/plan.js";
 import { promptErrors } from "../../src/messages/prompt.js";
+import { sourceErrors } from "../../src/messages/source.js";
 
 type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   cli: cliErrors,
+  doctor: doctorErrors,
   engine: engineErrors,
   executor: executorErrors,
   gguf: ggufErrors,
+  hardware: hardwareErrors,
+  plan: planErrors,
   prompt: promptErrors,
+  source: sourceErrors,
 };
 
 /** Facts with every field that a text may ask for. */
 const facts = new Proxy({}, { get: (_, field) => fact(String(field)) });
 function fact(field: string): unknown {
   if (field.endsWith("Bytes")) return 1000;
-  if (["known", "devices", "names", "choices"].includes(field)) return ["one", "two"];
+  if (["known", "devices", "names", "choices", "alternatives"].includes(field)) return ["one", "two"];
+  if (field === "shortfalls") return [facts];
   // One of the problems of JSON schemas; to the other errors, a text.
   return field === "problem" ? "malformed" : `<${field}>`;
 }
