@@ -13,11 +13,32 @@ export interface DryRuns extends AsyncDisposable {
 export function hereMeasure(modelPath: string, libraries: LibraryWish, given?: Measurer): DryRuns {
   const measurer = given ?? new Measurer({ libraries });
   return {
-    measure: (plan) => measurer.measure(asDryRun(plan, modelPath)),
+    measure: async (plan) => {
+      const ghost = asDryRun(plan, modelPath);
+      const uses = await measurer.measure(ghost);
+      if (!computesElsewhere(plan)) return uses;
+      return withLargerCompute(uses, await measurer.measure({ ...ghost, microBatch: plan.sequences }));
+    },
     [Symbol.asyncDispose]: async () => {
       if (!given) await measurer[Symbol.asyncDispose]();
     },
   };
+}
+
+/**
+ * Whether a token at a time is computed in other places than a micro-batch: weights on the host are streamed to a
+ * device for batches of 32 rows or more. The dry run sizes the graph of a micro-batch alone, where a load reserves
+ * that of decoding too, and keeps the larger buffers (`sched_reserve`, llama-context.cpp v0.5.0).
+ */
+function computesElsewhere({ devices, streamWeights, sequences, microBatch }: Plan): boolean {
+  return devices?.length !== 0 && streamWeights !== false && sequences < Math.min(32, microBatch);
+}
+
+function withLargerCompute(uses: readonly MemoryUse[], decoding: readonly MemoryUse[]): MemoryUse[] {
+  return uses.map((use) => {
+    const other = decoding.find(({ device }) => device === use.device)?.computeBytes ?? 0;
+    return { ...use, computeBytes: Math.max(use.computeBytes, other) };
+  });
 }
 
 /** A whole graph on a device needs a little more than on the CPU: copies of inputs, coarser alignment. */
