@@ -68,7 +68,9 @@ export function describePlan(description: Description): ModelPlan {
       ...notesOf(description),
       ...(fitsOrPages && !areAllWithin ? [texts.overflow({ bytes: formatBytes(held.over[0]!) })] : []),
     ],
-    engine: fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap" } : fitted.plan,
+    // What is laid out anew would be memory of its own, and not the file's.
+    engine:
+      fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap", hostMemory: "mapped" } : fitted.plan,
     libraryVersion,
   };
 }

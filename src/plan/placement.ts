@@ -99,7 +99,9 @@ class LayerTable {
 
   /** The last `count` layers on devices: with as many heavy parts as fit, and with none. */
   choices(count: number): Choice[] {
-    return (count === 0 ? [true] : [true, false]).flatMap((hasOutput) => {
+    // Where the person fixed the layers, these come whole, as far as they fit.
+    const isFixed = this.problem.fixedLayers !== undefined;
+    const found = (count === 0 ? [true] : [true, false]).flatMap((hasOutput) => {
       const heavy = (whole: number): Heavy => ({ firstWhole: this.ways.length - 1 - whole, hasOutput });
       let [low, high] = [0, Math.max(0, count - 1)];
       if (!this.places(count, heavy(0))) return [];
@@ -108,9 +110,10 @@ class LayerTable {
         if (this.places(count, heavy(middle))) low = middle;
         else high = middle - 1;
       }
-      const wholes = low === 0 ? [0] : [low, 0];
+      const wholes = low === 0 || isFixed ? [low] : [low, 0];
       return wholes.map((whole) => this.chosen(this.places(count, heavy(whole))!, heavy(whole)));
     });
+    return isFixed ? found.slice(0, 1) : found;
   }
 
   placement({ on, ...heavy }: Choice): Placement {

@@ -39,9 +39,10 @@ export interface Plan {
   /**
    * Where weights on the host lie when there are devices too. `pinned` is memory that a device reads fast, so that
    * large batches can be computed there with streamed weights; `repacked` is laid out for the CPU's own matrix
-   * kernels. The library's default, `pinned`, where absent. Without a device weights are repacked wherever possible.
+   * kernels, and `mapped` what the file has, so that it can be read again. The library's default where absent: `pinned`, and
+   * without a device `repacked`.
    */
-  hostMemory?: "pinned" | "repacked";
+  hostMemory?: "pinned" | "repacked" | "mapped";
   /** Let a device compute large batches (32 tokens or more) with weights streamed from the host; yes where absent. */
   streamWeights?: boolean;
   /** LoRA adapters, added in order. */

@@ -55,7 +55,7 @@ const engine = {
   threads: z.int(),
   threadsBatch: z.int(),
   loadMode,
-  hostMemory: z.enum(["pinned", "repacked"]).optional(),
+  hostMemory: z.enum(["pinned", "repacked", "mapped"]).optional(),
   streamWeights: z.boolean().optional(),
   adapters: z.array(z.strictObject({ path: z.string(), scale: z.number() })),
   embeddings: z

@@ -50,6 +50,7 @@ export function hostTable(
   isExpert: boolean,
   mode: HostMode,
 ): Record<string, MatrixSpeed> {
+  if (isExpert && mode === "repacked" && speed.repackedExperts?.[type]) return speed.repackedExperts;
   if (isExpert && speed.experts?.[type]) return speed.experts;
   if (mode === "repacked" && speed.repacked?.[type]) return speed.repacked;
   return speed.matrix;

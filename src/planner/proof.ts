@@ -45,6 +45,8 @@ export async function excesses(engine: Engine, plan: ModelPlan): Promise<Excess[
     found.push(...excess(device, Math.max(reported, readings.get(device.name) ?? 0)));
   }
   const { host } = plan;
+  // Planned above its budget, what is over is read from the disk, and RAM holds what it can.
+  if (host.plannedBytes > host.budgetBytes) return found;
   const reported = allocatedOn(uses, "host") + host.breakdown.runtime;
   found.push(...excess(host, Math.max(reported, residentOnHost(engine, plan, uses))));
   return found;

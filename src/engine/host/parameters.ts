@@ -28,6 +28,7 @@ export function modelParams(native: Native, plan: Plan, dry: boolean): ModelPara
     load_mode: dry ? loadModes.read : loadModes[plan.loadMode],
     tensor_split: tensorSplit(native, plan),
     no_host: plan.hostMemory === "repacked",
+    use_extra_bufts: plan.hostMemory !== "mapped",
     no_alloc: dry,
   };
 }
