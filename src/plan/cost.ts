@@ -42,15 +42,25 @@ export interface PlaceCost {
 /** Batches from this many rows on are computed on a device with streamed weights (ggml's `op_offload` threshold). */
 const streamFromRows = 32;
 
-/** Nodes with arithmetic that a layer's graph has at each stage, beside its matrices: norms, RoPE, copies, sums. */
-const nodesOfStage: Record<Stage, number> = {
-  attentionNorm: 2,
-  attentionIn: 6,
-  attentionOut: 2,
-  feedForwardNorm: 2,
-  feedForwardIn: 2,
-  feedForwardOut: 2,
+/** What a layer's graph does at a stage beside its matrices: norms, RoPE, copies into the cache, sums. */
+interface SmallWork {
+  /** Operations. */
+  nodes: number;
+  /** Times that the hidden state is read or written in memory, and the state within the feed-forward part. */
+  hiddenPasses: number;
+  feedForwardPasses: number;
+}
+
+const smallWork: Record<Stage | "attention", SmallWork> = {
+  attentionNorm: { nodes: 2, hiddenPasses: 4, feedForwardPasses: 0 },
+  attentionIn: { nodes: 4, hiddenPasses: 6, feedForwardPasses: 0 },
+  attention: { nodes: 1, hiddenPasses: 3, feedForwardPasses: 0 },
+  attentionOut: { nodes: 1, hiddenPasses: 3, feedForwardPasses: 0 },
+  feedForwardNorm: { nodes: 2, hiddenPasses: 4, feedForwardPasses: 0 },
+  feedForwardIn: { nodes: 1, hiddenPasses: 0, feedForwardPasses: 3 },
+  feedForwardOut: { nodes: 1, hiddenPasses: 2, feedForwardPasses: 0 },
 };
+const outputWork: SmallWork = { nodes: 3, hiddenPasses: 4, feedForwardPasses: 0 };
 
 /** A hidden state goes on to a place, whose small operations take so long. */
 type ChainStep = (from: number, to: number, nodeSeconds: number) => void;
@@ -65,6 +75,9 @@ export class CostModel {
   private readonly attentionBytes: number[];
   private readonly streams: boolean;
   private readonly nodeSeconds: number[];
+  private readonly secondsPerByte: number[];
+  private readonly hidden: number;
+  private readonly feedForward: number;
   /** Indices of the parts of each stage: [layer][stage]. */
   private readonly stageParts: number[][][];
 
@@ -78,6 +91,11 @@ export class CostModel {
     this.streams = mode === "streamed" && load.rows >= streamFromRows && facts.devices.length > 0;
     const { outline } = layout.source;
     this.nodeSeconds = this.placesOf((place) => this.speedOf(place).nodeSeconds);
+    this.secondsPerByte = this.placesOf((place) => 1 / this.speedOf(place).memoryBytesPerSecond);
+    this.hidden = outline.hiddenSize ?? 0;
+    this.feedForward = outline.experts
+      ? (outline.expertFeedForwardSize ?? 0) * (outline.expertsUsed ?? 1)
+      : (outline.feedForwardSize?.[0] ?? 0);
     this.stageParts = layout.layers.map((parts) =>
       stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
     );
@@ -189,19 +207,19 @@ export class CostModel {
    */
   private follow(layer: number, on: number, parts: readonly number[], from: number, step: ChainStep): number {
     let at = from;
-    const visit = (place: number, nodes: number) => {
-      step(at, place, nodes * this.nodeSeconds[place + 1]!);
+    const visit = (place: number, work: SmallWork) => {
+      step(at, place, this.smallSeconds(work, place));
       at = place;
     };
     if (layer === this.layout.outputLayer) {
       const output = this.layout.layers[layer]!.findIndex((part) => part.isMatrix);
-      visit(output < 0 ? on : parts[output]!, 3);
+      visit(output < 0 ? on : parts[output]!, outputWork);
       return at;
     }
     const byStage = this.stageParts[layer]!;
     for (let stage = 0; stage < stages.length; stage++) {
       // Attention itself runs where the KV cache is.
-      if (stages[stage] === "attentionOut") visit(on, 2);
+      if (stages[stage] === "attentionOut") visit(on, smallWork.attention);
       const members = byStage[stage]!;
       // Each place that has a part of the stage is visited once, in the order of the parts.
       let seen = 0;
@@ -210,10 +228,17 @@ export class CostModel {
         const bit = 1 << (place + 1);
         if (seen & bit) continue;
         seen |= bit;
-        visit(place, nodesOfStage[stages[stage]!]);
+        visit(place, smallWork[stages[stage]!]);
       }
     }
     return at;
+  }
+
+  private smallSeconds({ nodes, hiddenPasses, feedForwardPasses }: SmallWork, place: number): number {
+    const passes = hiddenPasses * this.hidden + feedForwardPasses * this.feedForward;
+    return (
+      nodes * this.nodeSeconds[place + 1]! + this.load.rows * 4 * passes * this.secondsPerByte[place + 1]!
+    );
   }
 
   /** Seconds in which a hidden state goes from one place to another: between two devices through the host. */
