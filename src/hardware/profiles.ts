@@ -22,8 +22,8 @@ export function profileNames(): string[] {
  * checked in full. Errors: `profile-unknown` where it is neither, `hardware-file-invalid` with file and field.
  */
 export async function readHardwareFile(pathOrName: string): Promise<HardwareFacts> {
-  const name = pathOrName.toLowerCase();
-  if (Object.hasOwn(profiles, name)) return structuredClone(profiles[name]!.facts);
+  const profile = profileNamed(pathOrName.toLowerCase());
+  if (profile) return structuredClone(profile.facts);
   const parsed = hardwareFile.safeParse(await readJson(pathOrName));
   if (parsed.success) {
     const { sources: _, ...facts } = parsed.data;
@@ -35,6 +35,13 @@ export async function readHardwareFile(pathOrName: string): Promise<HardwareFact
     field: issue.path.join(".") || "JSON",
     problem: issue.message,
   });
+}
+
+/** The profile of this name, or the first whose name begins with it: `rtx-3060`. */
+function profileNamed(name: string): Profile | undefined {
+  if (Object.hasOwn(profiles, name)) return profiles[name];
+  const begins = profileNames().find((known) => known.startsWith(`${name}-`));
+  return begins === undefined ? undefined : profiles[begins];
 }
 
 /** The published speeds of a device that its driver describes like a known one; undefined where none is known. */
