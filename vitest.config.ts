@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -9,5 +11,7 @@ export default defineConfig({
     fileParallelism: false,
     pool: "forks",
     reporters: ["default"],
+    // What the doctor measured on this machine is nothing for tests to depend on, nor for them to overwrite.
+    env: { JAUGE_CACHE_DIR: join(tmpdir(), `jauge-tests-${process.pid}`) },
   },
 });

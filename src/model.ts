@@ -15,6 +15,7 @@ import type { Generation, GenerationRequest } from "./executor/request.js";
 import { readModel } from "./gguf/model-file.js";
 import type { ModelOutline } from "./gguf/outline.js";
 import { validateModel } from "./gguf/validate.js";
+import { residentBytes } from "./hardware/resident.js";
 import type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
 import { parseRamBudget, parseVramBudget } from "./plan/budget-text.js";
 import type { ModelPlan, Objective } from "./plan/model-plan.js";
@@ -24,7 +25,7 @@ import type { ModelSource } from "./plan/source.js";
 import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned.js";
 import { planWithin } from "./planner/smaller-plan.js";
 import { openSource } from "./planner/sources/open.js";
-import { type SpaceTaken, watchDevices } from "./planner/watch.js";
+import { DeviceWatch, type SpaceTaken } from "./planner/watch.js";
 
 export type { ChatGeneration, ChatResult } from "./chat-generation.js";
 
@@ -117,7 +118,7 @@ export async function loadTokenizer(
 export class Model implements AsyncDisposable {
   private readonly executor: Executor;
   private readonly engine: Engine;
-  private readonly stopWatching: () => void;
+  private readonly watch: DeviceWatch;
   private currentPlan: ModelPlan;
 
   /** Use `load`. */
@@ -132,7 +133,7 @@ export class Model implements AsyncDisposable {
     this.engine = planned.engine;
     this.currentPlan = planned.plan;
     this.executor = new Executor(this.engine, { speculation: options.speculation ?? true });
-    this.stopWatching = watchDevices(this.engine, (taken) => {
+    this.watch = new DeviceWatch(this.engine, (taken) => {
       options.onSpaceTaken?.(taken);
       if (options.yieldMemory) this.yieldTo(taken).catch(() => {});
     });
@@ -266,9 +267,18 @@ export class Model implements AsyncDisposable {
     return this.engine.memory();
   }
 
+  /**
+   * The most that was held so far, by device and for `host` (the engine's process), where the driver or the system counts it.
+   */
+  async peakMemory(): Promise<Record<string, number>> {
+    const peaks = Object.fromEntries(await this.watch.peakBytes());
+    const host = this.hostProcessId && residentBytes(this.hostProcessId, { mappedFiles: false });
+    return host ? { ...peaks, host: host.peak } : peaks;
+  }
+
   /** Ends all generations and frees all memory. */
   async close(): Promise<void> {
-    this.stopWatching();
+    this.watch.stop();
     await this.executor.close();
     await this.engine.close();
   }

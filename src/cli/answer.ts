@@ -31,7 +31,7 @@ export async function answerOnce(
   const memory = values.json || values.stats ? await model.memory() : [];
   if (values.json)
     await print(
-      `${JSON.stringify(contract(result, reportedStats(result.stats, memory, model.modelPlan)))}\n`,
+      `${JSON.stringify(contract(result, reportedStats(result.stats, memory, model.modelPlan, await model.peakMemory())))}\n`,
     );
   else noteEnd(result);
   if (values.stats) for (const line of [...speedLines(result.stats), ...memoryLines(memory)]) note(line);

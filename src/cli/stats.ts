@@ -21,6 +21,8 @@ export interface ReportedStats {
     budgetBytes: number;
     plannedBytes: number;
     allocatedBytes: number;
+    /** The most that was held by the driver's or the system's own count; absent where it has none. */
+    peakBytes?: number;
   }[];
 }
 
@@ -28,6 +30,7 @@ export function reportedStats(
   stats: GenerationStats,
   memory: readonly MemoryUse[],
   plan: ModelPlan,
+  peaks: Record<string, number>,
 ): ReportedStats {
   const places = [...plan.devices, plan.host].filter(
     ({ name, plannedBytes }) => plannedBytes > 0 || memory.some(({ device }) => device === name),
@@ -45,6 +48,7 @@ export function reportedStats(
         budgetBytes,
         plannedBytes,
         allocatedBytes: (use ? allocated(use) : 0) + breakdown.runtime,
+        ...(peaks[name] !== undefined && { peakBytes: peaks[name] }),
       };
     }),
   };

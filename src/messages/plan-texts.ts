@@ -14,6 +14,8 @@ const en = {
   kvType: (f: { type: string }) => `KV cache in ${f.type}: f16 does not fit the budgets`,
   streamed: "large batches are computed on the device with weights streamed from pinned RAM",
   repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
+  unified: (f: { device: string }) =>
+    `the memory of ${f.device} is RAM: what it takes counts in both budgets`,
   deviceUnused: (f: { device: string }) => `${f.device} stays empty: the rest is faster without it`,
   overflow: (f: { bytes: string }) =>
     `${f.bytes} do not fit into RAM and are read from the disk again and again`,
@@ -51,6 +53,7 @@ const fr: typeof en = {
   kvType: (f) => `cache KV en ${f.type} : f16 ne tient pas dans les budgets`,
   streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
+  unified: (f) => `la mémoire de ${f.device} est de la RAM : ce qu'il prend compte dans les deux budgets`,
   deviceUnused: (f) => `${f.device} reste vide : le reste va plus vite sans lui`,
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",

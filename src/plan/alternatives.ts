@@ -19,11 +19,15 @@ export interface Requantised {
 }
 
 /** What is missing where, in bytes. */
-export function shortfallsOf(fitted: Fitted, names: readonly string[]): Shortfall[] {
+export function shortfallsOf(
+  fitted: Fitted,
+  names: readonly string[],
+  budgets: readonly number[],
+): Shortfall[] {
   return fitted.over.flatMap((over, index) => {
     if (over <= 0) return [];
-    const neededBytes = totalBytes(fitted.memory[index]!);
-    return [{ device: names[index]!, neededBytes, budgetBytes: neededBytes - over, missingBytes: over }];
+    const budgetBytes = budgets[index]!;
+    return [{ device: names[index]!, neededBytes: budgetBytes + over, budgetBytes, missingBytes: over }];
   });
 }
 
@@ -105,7 +109,7 @@ function moreMemory({ machine }: SolveRequest, fitted: Fitted): Alternative[] {
     if (index > 0)
       return [{ kind: "memory", text: texts.vram({ bytes, device: facts.devices[index - 1]!.name }) }];
     const isFree = facts.host.availableBytes - budgets.host >= over;
-    const total = totalBytes(fitted.memory[0]!);
+    const total = budgets.host + over;
     return isFree
       ? [{ kind: "memory", text: texts.ramBudget({ bytes }), flags: `--ram ${total}` }]
       : [{ kind: "memory", text: texts.ram({ bytes }) }];

@@ -4,7 +4,7 @@ import { formatBytes } from "../units.js";
 import { diskBytesPerToken, shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
-import { fits, type SolveRequest } from "./fit.js";
+import { excessOf, fits, type SolveRequest } from "./fit.js";
 import { llamaCppFlags } from "./flags.js";
 import type { ModelLayout } from "./layout.js";
 import { totalBytes } from "./memory.js";
@@ -61,7 +61,7 @@ export function describePlan(description: Description): ModelPlan {
     objective,
     hardware: { name: facts.name, origin: facts.origin },
     exactness,
-    shortfalls: fitsOrPages ? [] : shortfallsOf(held, names),
+    shortfalls: fitsOrPages ? [] : shortfallsOf(held, names, allowedBytes(description)),
     alternatives: fitsOrPages ? [] : description.alternatives(),
     notes: [
       ...budgets.clamped.map(clampedNote),
@@ -76,12 +76,14 @@ export function describePlan(description: Description): ModelPlan {
 }
 
 /** Bytes over the person's own budgets: the solver's are wider where the disk is allowed. */
-function overBudgets({ solved, budgets, request }: Description): number[] {
-  const allowed = [
-    budgets.host,
-    ...request.machine.facts.devices.map(({ name }) => budgets.devices[name] ?? 0),
-  ];
-  return solved.fitted.memory.map((bytes, index) => totalBytes(bytes) - allowed[index]!);
+function overBudgets(description: Description): number[] {
+  const { solved, request } = description;
+  return excessOf(solved.fitted.memory, allowedBytes(description), request.machine.facts);
+}
+
+function allowedBytes({ budgets, request }: Description): number[] {
+  const { devices } = request.machine.facts;
+  return [budgets.host, ...devices.map(({ name }) => budgets.devices[name] ?? 0)];
 }
 
 function modelOf({ source }: ModelLayout): PlannedModel {
@@ -193,6 +195,8 @@ function notesOf({ solved, request }: Description): string[] {
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
   if (hasHostLayers && fitted.mode === "streamed") notes.push(texts.streamed);
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
+  const unified = facts.devices.filter(({ unified, name }) => unified && plan.devices?.includes(name));
+  for (const { name } of unified) notes.push(texts.unified({ device: name }));
   if (facts.origin === "assumed") notes.push(texts.assumed);
   return notes;
 }

@@ -174,7 +174,7 @@ export class Fitter {
       layout: this.layout,
       facts,
       capacities: {
-        host: budgets.host - runtime[0]! - this.overhead[0]!,
+        host: budgets.host - runtime[0]! - this.overhead[0]! - this.unifiedOverhead(),
         devices: facts.devices.map((_, index) =>
           usable.includes(index)
             ? budgets.devices[index]! - runtime[index + 1]! - this.overhead[index + 1]!
@@ -188,6 +188,19 @@ export class Fitter {
       ...(fixed.layers !== undefined && { fixedLayers: fixed.layers }),
       pinned: fixed.pinned,
     };
+  }
+
+  /** What unified devices take of RAM beside weights and KV cache, where they are used. */
+  private unifiedOverhead(): number {
+    const { facts, usable } = this.machine;
+    const runtime = this.runtime();
+    return usable.reduce(
+      (sum, index) =>
+        facts.devices[index]!.unified
+          ? sum + Math.max(0, runtime[index + 1]! + this.overhead[index + 1]!)
+          : sum,
+      0,
+    );
   }
 
   private models(mode: HostMode): Models {
@@ -254,10 +267,23 @@ export class Fitter {
       models: this.models(mode),
       mode,
       memory,
-      over: memory.map((bytes, index) => totalBytes(bytes) - allowed[index]!),
+      over: excessOf(memory, allowed, this.machine.facts),
       score: solution.score,
     };
   }
+}
+
+/** Bytes over what is allowed, by place. What unified devices take is RAM too. */
+export function excessOf(
+  memory: readonly PlaceMemory[],
+  allowed: readonly number[],
+  { devices }: HardwareFacts,
+): number[] {
+  return memory.map((bytes, index) => {
+    const inRam = index === 0 ? devices.filter(({ unified }) => unified) : [];
+    const unified = inRam.reduce((sum, device) => sum + totalBytes(memory[devices.indexOf(device) + 1]!), 0);
+    return totalBytes(bytes) + unified - allowed[index]!;
+  });
 }
 
 export function fits({ over }: Fitted): boolean {

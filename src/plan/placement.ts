@@ -161,8 +161,9 @@ class LayerTable {
     for (const [layer, place] of on.entries()) {
       const ways = this.isWhole(layer, heavy) ? this.ways[layer]!.whole : this.ways[layer]!.light;
       score += ways.seconds[place + 1]!;
-      if (place === host) hostBytes += kvBytes[layer] ?? 0;
-      else hostBytes -= ways.bytes[place + 1]!;
+      const leavesHost = place !== host && !facts.devices[place]!.unified;
+      if (leavesHost) hostBytes -= ways.bytes[place + 1]!;
+      else hostBytes += kvBytes[layer] ?? 0;
       if (place !== at) {
         const device = facts.devices[place === host ? at : place]!;
         for (const { weight } of models) score += weight * device.link.crossingSeconds;

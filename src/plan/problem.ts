@@ -33,10 +33,12 @@ export interface Solution {
 
 /** A placement with its score and what it leaves. */
 export function judged(problem: PlacementProblem, placement: Placement): Solution {
-  const { capacities, layout, alignments, kvBytes, models } = problem;
+  const { capacities, layout, alignments, kvBytes, models, facts } = problem;
   const used = weightBytes(layout, placement, alignments);
   for (const [index, bytes] of adapterBytes(layout, placement).entries()) used[index]! += bytes;
   for (const [layer, { on }] of placement.layers.entries()) used[on + 1]! += kvBytes[layer] ?? 0;
+  // A unified device's memory is the host's: what is there is not gone from RAM.
+  for (const [index, { unified }] of facts.devices.entries()) if (unified) used[0]! += used[index + 1]!;
   const all = [capacities.host, ...capacities.devices];
   const score = models.reduce((sum, { model, weight }) => sum + weight * model.cost(placement).seconds, 0);
   return { placement, score, left: all.map((capacity, index) => capacity - used[index]!) };

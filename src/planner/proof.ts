@@ -47,9 +47,19 @@ export async function excesses(engine: Engine, plan: ModelPlan): Promise<Excess[
   const { host } = plan;
   // Planned above its budget, what is over is read from the disk, and RAM holds what it can.
   if (host.plannedBytes > host.budgetBytes) return found;
-  const reported = allocatedOn(uses, "host") + host.breakdown.runtime;
-  found.push(...excess(host, Math.max(reported, residentOnHost(engine, plan, uses))));
+  const unified = plan.devices.filter(({ name }) => isUnified(engine, name));
+  // What is on a unified device is in RAM, and was planned so.
+  const reported = [host, ...unified].reduce((sum, { name, breakdown }) => {
+    const allocated = allocatedOn(uses, name);
+    return allocated === 0 ? sum : sum + allocated + breakdown.runtime;
+  }, 0);
+  const plannedBytes = [host, ...unified].reduce((sum, place) => sum + place.plannedBytes, 0);
+  found.push(...excess({ ...host, plannedBytes }, Math.max(reported, residentOnHost(engine, plan))));
   return found;
+}
+
+function isUnified(engine: Engine, name: string): boolean {
+  return engine.info.devices.some((device) => device.name === name && device.unified);
 }
 
 function excess(place: PlannedDevice, usedBytes: number): Excess[] {
@@ -65,17 +75,12 @@ export function allocatedOn(uses: readonly MemoryUse[], device: string): number 
 }
 
 /**
- * What both processes hold of RAM now, without what unified devices have of it, and without pages of a mapped model,
- * which the system drops when it needs them.
+ * RAM that the engine's process holds now, without pages of a mapped model, which the system drops when it needs them; 0
+ * where the system does not tell. This process is not the engine's to measure: it may be anyone's program.
  */
-function residentOnHost(engine: Engine, plan: ModelPlan, uses: readonly MemoryUse[]): number {
+function residentOnHost(engine: Engine, plan: ModelPlan): number {
   if (engine.processId === undefined) return 0;
-  const host = residentBytes(engine.processId, { mappedFiles: plan.engine.loadMode === "mlock" });
-  if (host === undefined) return 0;
-  const unified = engine.info.devices
-    .filter((device) => device.unified)
-    .reduce((sum, { name }) => sum + allocatedOn(uses, name), 0);
-  return host - unified + process.memoryUsage().rss;
+  return residentBytes(engine.processId, { mappedFiles: plan.engine.loadMode === "mlock" })?.now ?? 0;
 }
 
 async function hasReading(engine: Engine): Promise<boolean> {

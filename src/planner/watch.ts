@@ -18,30 +18,51 @@ const leastBytes = 64 * 2 ** 20;
 const keepFreeBytes = 256 * 2 ** 20;
 
 /**
- * Watches the free memory of the devices that an engine uses, and tells when another program takes of it. Ends with the
- * returned function. It never keeps the process alive.
+ * Watches the devices that an engine uses: tells when another program takes of their memory, and keeps the most that the
+ * engine's host held of each by its driver's count. It never keeps the process alive.
  */
-export function watchDevices(engine: Engine, onTaken: (taken: SpaceTaken) => void): () => void {
-  if (!engine.plan.devices?.length) return () => {};
-  const watch = new SpaceWatch();
-  let asking = false;
-  const timer = setInterval(async () => {
-    if (asking) return;
-    asking = true;
+export class DeviceWatch {
+  private readonly peaks = new Map<string, number>();
+  private readonly space = new SpaceWatch();
+  private readonly timer: NodeJS.Timeout | undefined;
+  private isAsking = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly onTaken: (taken: SpaceTaken) => void,
+  ) {
+    if (!engine.plan.devices?.length) return;
+    this.timer = setInterval(() => void this.look(), intervalMs);
+    this.timer.unref();
+  }
+
+  /** Bytes by device, where its driver counts them; looked at once more. */
+  async peakBytes(): Promise<ReadonlyMap<string, number>> {
+    if (this.timer) await this.look();
+    return this.peaks;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private async look(): Promise<void> {
+    if (this.isAsking) return;
+    this.isAsking = true;
     try {
-      const used = new Set(engine.plan.devices);
-      const { restarts } = engine;
-      const devices = (await engine.devices()).filter(({ name }) => used.has(name));
+      const { restarts, plan } = this.engine;
+      const used = new Set(plan.devices);
+      const devices = (await this.engine.devices()).filter(({ name }) => used.has(name));
+      for (const { name, ownBytes = 0 } of devices)
+        if (ownBytes > (this.peaks.get(name) ?? 0)) this.peaks.set(name, ownBytes);
       // A new host begins with other free memory: it is no one else's doing.
-      for (const taken of watch.observe(devices, restarts)) onTaken(taken);
+      for (const taken of this.space.observe(devices, restarts)) this.onTaken(taken);
     } catch {
       // The host is down: its executor brings it back, and the watch goes on then.
     } finally {
-      asking = false;
+      this.isAsking = false;
     }
-  }, intervalMs);
-  timer.unref();
-  return () => clearInterval(timer);
+  }
 }
 
 /** Compares readings of free memory. */

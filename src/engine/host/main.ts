@@ -46,7 +46,9 @@ const handlers: Handlers = {
   loadState: async ({ path, sequence }) => ({ tokens: await open().loadState(path, sequence) }),
   memory: () => open().memory(),
   calibrate: ({ wish, task }) =>
-    calibrate(loadNative(wish), openGraphFunctions(findLibraries(wish)), task, (progress) => send({ progress })),
+    calibrate(loadNative(wish), openGraphFunctions(findLibraries(wish)), task, (progress) =>
+      send({ progress }),
+    ),
 };
 
 let queue: Promise<void> = Promise.resolve();
