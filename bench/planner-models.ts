@@ -57,15 +57,18 @@ export const precisionModels: Readonly<Record<string, () => HeaderSource>> = {
   "jamba, hybrid mixture": () => stateSpaceSource("jamba", { hidden: 512, layers: 32 }, "Q4_K_M"),
 };
 
-/** The models whose speed is measured: random weights, as experts are chosen by what is computed. */
-export const timedModels = {
+/**
+ * The models whose speed is measured: random weights, as experts are chosen by what is computed. The small ones are for
+ * software devices, which are slow.
+ */
+const timedModels = {
   mixture: () => mixture({ hidden: 1024, layers: 12, experts: 32, used: 4, inner: 768 }, "Q4_K_S"),
   mha: () => llama({ kvHeads: 12, hidden: 768, layers: 24, feedForward: 2048 }, "Q8_0"),
-  /** To try a bench out. */
-  tiny: () => mixture({ hidden: 256, layers: 8, experts: 8, used: 2, inner: 256 }, "Q4_K_S"),
+  "small-mixture": () => mixture({ hidden: 512, layers: 10, experts: 16, used: 4, inner: 256 }, "Q4_K_S"),
+  "small-mha": () => llama({ kvHeads: 8, hidden: 512, layers: 8, feedForward: 1536 }, "Q8_0"),
 } satisfies Record<string, () => HeaderSource>;
-/** `dense` is the 1 B model of the other benches. */
-export type TimedModel = keyof typeof timedModels | "dense";
+/** `dense` and `small-dense` are the models of the other benches. */
+export type TimedModel = keyof typeof timedModels | "dense" | "small-dense";
 
 /** The path of a model's file with its true header and a hole for weights, which llama.cpp loads as zeros. */
 export async function hollowModel(name: string): Promise<string> {
@@ -79,7 +82,8 @@ export async function hollowModel(name: string): Promise<string> {
 
 /** The path of a model of random weights, written first where it is missing. The same seed gives the same bytes. */
 export async function randomModel(name: TimedModel, seed = 1): Promise<string> {
-  if (name === "dense") return generatedModel("1b", seed);
+  if (name === "dense" || name === "small-dense")
+    return generatedModel(name === "dense" ? "1b" : "tiny", seed);
   const path = fromRoot("bench", "models", `planner-${name}${seed === 1 ? "" : `-${seed}`}.gguf`);
   if (existsSync(path)) return path;
   console.error(`bench: writing ${path} (once)…`);

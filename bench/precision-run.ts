@@ -1,5 +1,4 @@
 import { Engine, Measurer } from "../src/engine/engine.js";
-import { isJaugeError } from "../src/errors.js";
 import type { HardwareFacts } from "../src/hardware/facts.js";
 import type { ModelPlan } from "../src/plan/model-plan.js";
 import type { MemoryUse, Plan } from "../src/plan/plan.js";
@@ -7,6 +6,7 @@ import type { ModelSource } from "../src/plan/source.js";
 import { planModel } from "../src/planner/plan-model.js";
 import type { PrecisionCase } from "./precision-case.js";
 import { type Filling, type Finding, fillingOf, overBudget, unequal } from "./precision-check.js";
+import { retried } from "./retry.js";
 
 /** The facts that plans are made with, by backend. */
 export type FactsByBackend = Record<PrecisionCase["backend"], HardwareFacts>;
@@ -24,27 +24,21 @@ export interface Outcome {
   error?: string;
 }
 
-/**
- * Plans a case, loads it and compares. Mesa's software device crashes now and then in its own threads, which the
- * engine says; then once more.
- */
+/** Plans a case, loads it and compares. */
 export async function tried(
   model: string,
   source: ModelSource,
   one: PrecisionCase,
   facts: FactsByBackend,
 ): Promise<Outcome> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await run(model, source, one, facts);
-    } catch (error) {
-      if (isJaugeError(error, "host-crashed") && attempt < 6) continue;
-      const text = error instanceof Error ? error.message : String(error);
-      return {
-        ...{ model, case: one, planMs: 0, dryRuns: 0, fits: false, over: [], unequal: [] },
-        error: text.slice(0, 500),
-      };
-    }
+  try {
+    return await retried(() => run(model, source, one, facts));
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return {
+      ...{ model, case: one, planMs: 0, dryRuns: 0, fits: false, over: [], unequal: [] },
+      error: text.slice(0, 500),
+    };
   }
 }
 

@@ -13,17 +13,19 @@ const runtimeBytes = 3 * 2 ** 20;
 export async function syntheticFacts(libraries: LibraryWish): Promise<HardwareFacts> {
   await using measurer = new Measurer({ libraries });
   const listed = await measurer.devices();
-  const link = { toDevice: copies(20e9), toHost: copies(20e9), crossingSeconds: 5e-6 } satisfies LinkSpeed;
-  const facts = factsOf(listed, {
-    host: speed(20e9),
-    devices: Object.fromEntries(
-      listed
-        .filter(({ kind }) => kind !== "cpu")
-        .map(({ name }) => [name, { speed: speed(200e9), link, runtimeBytes }]),
-    ),
-    hostRuntimeBytes: 100 * 2 ** 20,
-  });
-  return { ...facts, devices: facts.devices.map((device) => ({ ...device, unified: false })) };
+  const facts = preferringDevices(factsOf(listed));
+  return {
+    ...facts,
+    host: { ...facts.host, runtimeBytes: 100 * 2 ** 20 },
+    devices: facts.devices.map((device) => ({ ...device, runtimeBytes, unified: false })),
+  };
+}
+
+/** The same machine with devices that are ten times as fast as its CPU, so that plans fill what they may. */
+export function preferringDevices(facts: HardwareFacts): HardwareFacts {
+  const link: LinkSpeed = { toDevice: copies(20e9), toHost: copies(20e9), crossingSeconds: 5e-6 };
+  const devices = facts.devices.map((device) => ({ ...device, speed: speed(200e9), link }));
+  return { ...facts, host: { ...facts.host, speed: speed(20e9) }, devices };
 }
 
 function speed(memoryBytesPerSecond: number): ComputeSpeed {
