@@ -24,7 +24,7 @@ import { refuseChanged } from "./plan/saved-plan.js";
 import type { ModelSource } from "./plan/source.js";
 import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned.js";
 import { planWithin } from "./planner/smaller-plan.js";
-import { openSource } from "./planner/sources/open.js";
+import { openModelFile } from "./planner/sources/open.js";
 import { DeviceWatch, type SpaceTaken } from "./planner/watch.js";
 
 export type { ChatGeneration, ChatResult } from "./chat-generation.js";
@@ -79,7 +79,7 @@ export type GenerateOptions = Partial<SamplingSettings> &
  * Errors: `file-unreadable`, `not-a-gguf`, `gguf-…`, `budget-…`, `plan-…`, and those of `Engine.open`.
  */
 export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
-  const source = await openSource(path);
+  const source = await openModelFile(path);
   const engineOptions = engineOptionsOf(options);
   if (options.signal?.aborted) throw new JaugeError("cancelled", {});
   const request = {

@@ -9,11 +9,12 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import { readHardwareFile } from "../hardware/profiles.js";
 import { alternativesOf, type Requantised } from "../plan/alternatives.js";
 import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budget.js";
+import { checkPlan } from "../plan/check.js";
 import { describePlan } from "../plan/describe.js";
 import type { FixedPlacement, Machine } from "../plan/fit.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
 import type { ModelPlan, Objective } from "../plan/model-plan.js";
-import type { Plan } from "../plan/plan.js";
+import { type Plan, simplePlan } from "../plan/plan.js";
 import { solve } from "../plan/solve.js";
 import type { ModelSource } from "../plan/source.js";
 import type { HostMode } from "../plan/speed.js";
@@ -52,9 +53,11 @@ export interface PlanRequest {
  * Errors: those of the source, of budgets and of the engine's dry run.
  */
 export async function planModel(request: PlanRequest): Promise<ModelPlan> {
+  checkPlan(simplePlan({ modelPath: "", threads: 1, ...request.wishes, ...zeroIsTheModels(request.wishes) }));
   const source = await sourceOf(request);
   const isHere = request.hardware === undefined && request.budgets.cardBytes === undefined;
   const facts = await factsOf(request);
+  refuseUnknownDevices(request.wishes, facts);
   const budgets = resolveBudgets(request.budgets, facts);
   const layout = layoutOf(source, await adapterSizes(request.wishes.adapters ?? []));
   const folder = await mkdtemp(join(tmpdir(), "jauge-plan-"));
@@ -104,6 +107,26 @@ async function factsOf({ hardware, facts, libraries, budgets }: PlanRequest): Pr
       ? (facts ?? (await cachedFacts(libraries ?? {})))
       : await readHardwareFile(hardware);
   return assumedMachine(budgets, known);
+}
+
+/** A context length of 0 is the model's own; it cannot be wrong. */
+function zeroIsTheModels({ contextLength }: Partial<Plan>): Partial<Plan> {
+  return contextLength === 0 ? { contextLength: 1 } : {};
+}
+
+/** Errors: `device-unknown`. */
+function refuseUnknownDevices(
+  { devices = [], tensorOverrides = [] }: Partial<Plan>,
+  facts: HardwareFacts,
+): void {
+  const known = facts.devices.map(({ name }) => name);
+  const isKnown = (name: string) => known.some((other) => other.toLowerCase() === name.toLowerCase());
+  const unknown =
+    devices.find((name) => !isKnown(name)) ??
+    tensorOverrides
+      .map(({ placement }) => placement)
+      .find((name) => !/^(host|cpu)$/i.test(name) && !isKnown(name));
+  if (unknown !== undefined) throw new JaugeError("device-unknown", { device: unknown, known });
 }
 
 /** Devices that layers may be placed on, by index: those the person names, else all. */

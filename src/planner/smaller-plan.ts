@@ -6,7 +6,7 @@ import { cachedFacts } from "./cached-facts.js";
 import { doesNotFit } from "./open-planned.js";
 import { planModel } from "./plan-model.js";
 import { allocatedOn } from "./proof.js";
-import { openSource } from "./sources/open.js";
+import { openModelFile } from "./sources/open.js";
 
 /**
  * The best plan of a loaded model within other budgets, with the settings it has: what its sequences hold must keep its
@@ -14,7 +14,7 @@ import { openSource } from "./sources/open.js";
  * Errors: `plan-does-not-fit`, those of `planModel`.
  */
 export async function planWithin(engine: Engine, plan: ModelPlan, budgets: BudgetWishes): Promise<ModelPlan> {
-  const source = await openSource(engine.plan.modelPath);
+  const source = await openModelFile(engine.plan.modelPath);
   const facts = await cachedFacts(engine.libraries, await engine.devices());
   const uses = await engine.memory();
   const found = await planModel({

@@ -19,9 +19,10 @@ const contract = z.strictObject({
       .array(
         z.strictObject({
           name: z.string(),
-          budgetBytes: z.null(),
-          plannedBytes: z.null(),
+          budgetBytes: z.int().positive(),
+          plannedBytes: z.int().positive(),
           allocatedBytes: z.int().positive(),
+          peakBytes: z.int().positive().optional(),
         }),
       )
       .min(1),
@@ -63,6 +64,10 @@ describe("jauge run", () => {
     expect(answer).toMatchObject({ text: story, finishReason: "length" });
     expect(answer.tokens).toHaveLength(10);
     expect(answer.stats).toMatchObject({ promptTokens: 5, generatedTokens: 10 });
+    for (const { budgetBytes, plannedBytes, allocatedBytes } of answer.stats.devices) {
+      expect(allocatedBytes).toBe(plannedBytes);
+      expect(plannedBytes).toBeLessThanOrEqual(budgetBytes);
+    }
   });
 
   it("adds logprobs where they are asked for", () => {
@@ -120,7 +125,8 @@ describe("jauge run", () => {
     });
     child.stdout!.once("data", () => child.stdout!.destroy());
     expect(await ended(child)).toBe(0);
-    expect(errors).toBe("");
+    // The plan's line, and nothing about the pipe.
+    expect(errors).toMatch(/^.+ tokens\/s\n$/);
   });
 });
 
@@ -155,7 +161,8 @@ describe("wrong command lines", () => {
     const { status, stdout, stderr } = jauge(given);
     expect({ status, stdout }).toEqual({ status: code, stdout: "" });
     expect(stderr).toMatch(message);
-    expect(stderr).toMatch(/^error: .*\n(.*\n)*fix: .+\n$/);
+    // A model that was loaded before has said its plan.
+    expect(stderr).toMatch(/^(.+ tokens\/s\n)?error: .*\n(.*\n)*fix: .+\n$/);
     expect(stderr).not.toContain("    at ");
   });
 
@@ -180,17 +187,20 @@ describe("wrong command lines", () => {
 });
 
 describe("help", () => {
-  it.each([["run"], ["tokenize"], ["embed"], ["inspect"], ["bench"]])("of %s has examples", (command) => {
-    for (const given of [
-      [command, "--help"],
-      ["help", command],
-    ]) {
-      const { status, stdout } = jauge(given);
-      expect(status).toBe(0);
-      expect(stdout).toMatch(new RegExp(`Usage: jauge ${command}`));
-      expect(stdout).toMatch(new RegExp(`\\n {2}(\\$ )?jauge ${command} `));
-    }
-  });
+  it.each([["run"], ["tokenize"], ["embed"], ["inspect"], ["bench"], ["plan"], ["devices"], ["doctor"]])(
+    "of %s has examples",
+    (command) => {
+      for (const given of [
+        [command, "--help"],
+        ["help", command],
+      ]) {
+        const { status, stdout } = jauge(given);
+        expect(status).toBe(0);
+        expect(stdout).toMatch(new RegExp(`Usage: jauge ${command}`));
+        expect(stdout).toMatch(new RegExp(`\\n {2}(\\$ )?jauge ${command} `));
+      }
+    },
+  );
 
   it("of the program lists commands and exit codes", () => {
     const { status, stdout } = jauge(["--help"]);

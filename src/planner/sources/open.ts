@@ -44,6 +44,13 @@ export async function openSource(name: string, options: SourceOptions = {}): Pro
   return openLocal(name, name, mix);
 }
 
+/** A GGUF on this disk, checked in full: what can be loaded. Errors: those of `readModel` and `validateModel`. */
+export async function openModelFile(path: string): Promise<HeaderSource> {
+  const model = await readModel(path);
+  await validateModel(model);
+  return sourceOf(path, model, model.path);
+}
+
 async function openLocal(name: string, path: string, mix: MixName | undefined): Promise<HeaderSource> {
   const isFolder = await stat(path).then(
     (found) => found.isDirectory(),
@@ -51,9 +58,8 @@ async function openLocal(name: string, path: string, mix: MixName | undefined): 
   );
   if (isFolder) return openLocal(name, join(path, await modelIn(path)), mix);
   if (await isJson(path)) return fromConfig(name, await readConfig(path), mix);
-  const model = await readModel(path);
-  await validateModel(model);
-  return inMix(sourceOf(name, model, model.path), mix);
+  const source = await openModelFile(path);
+  return inMix(source, mix);
 }
 
 async function openWeb(
