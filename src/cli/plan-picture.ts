@@ -31,7 +31,7 @@ export function planPicture(plan: ModelPlan, canvas: Canvas): string[] {
     ...section(headings.layers(0, plan.model.layers - 1), layerStrip(plan, canvas)),
     ...section(headings.settings, settings(plan, canvas)),
     ...(plan.fits ? section(headings.predicted, predicted(plan, canvas)) : []),
-    ...section(headings.notes, items(plan.notes)),
+    ...section(headings.notes, items([...plan.warnings, ...plan.notes])),
     ...(plan.fits
       ? section(headings.flags, flagLines(plan.llamaCppFlags, canvas.width))
       : [

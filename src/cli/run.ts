@@ -89,7 +89,7 @@ async function run(first: string | undefined, second: string | undefined, values
     { ...loadOptions(values), ...(await budgetOptionsOf(values)), signal: interrupt.signal },
     values,
   );
-  if (!values.json) note(oneLine(model.modelPlan));
+  if (!values.json) for (const line of [oneLine(model.modelPlan), ...model.modelPlan.warnings]) note(line);
   const isChat = canChat && (prompt === undefined || values.conversation === true);
   if (!isChat) {
     await answerOnce(model, { prompt: prompt ?? "", system, options, values, signal: interrupt.signal });

@@ -11,6 +11,8 @@ const en = {
   microBatch: (f: { tokens: number }) => `micro-batch of ${f.tokens} tokens: a larger one does not fit`,
   context: (f: { tokens: string; wanted: string }) =>
     `context of ${f.tokens} tokens: ${f.wanted} do not fit the budgets`,
+  beyondTrained: (f: { tokens: string; trained: string }) =>
+    `context of ${f.tokens} tokens: the model was trained for ${f.trained}, and may ramble beyond`,
   kvType: (f: { type: string }) => `KV cache in ${f.type}: f16 does not fit the budgets`,
   streamed: "large batches are computed on the device with weights streamed from pinned RAM",
   repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
@@ -50,6 +52,8 @@ const fr: typeof en = {
   disk: (f) => `le disque : ${f.bytes} lus par jeton à ${f.rate}/s`,
   microBatch: (f) => `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas`,
   context: (f) => `contexte de ${f.tokens} jetons : ${f.wanted} ne tiennent pas dans les budgets`,
+  beyondTrained: (f) =>
+    `contexte de ${f.tokens} jetons : le modèle est entraîné pour ${f.trained}, et peut divaguer au-delà`,
   kvType: (f) => `cache KV en ${f.type} : f16 ne tient pas dans les budgets`,
   streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",

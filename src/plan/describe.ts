@@ -63,11 +63,12 @@ export function describePlan(description: Description): ModelPlan {
     exactness,
     shortfalls: fitsOrPages ? [] : shortfallsOf(held, names, allowedBytes(description)),
     alternatives: fitsOrPages ? [] : description.alternatives(),
-    notes: [
+    warnings: [
       ...budgets.clamped.map(clampedNote),
-      ...notesOf(description),
+      ...warningsOf(description),
       ...(fitsOrPages && !areAllWithin ? [texts.overflow({ bytes: formatBytes(held.over[0]!) })] : []),
     ],
+    notes: notesOf(description),
     // What is laid out anew would be memory of its own, and not the file's.
     engine:
       fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap", hostMemory: "mapped" } : fitted.plan,
@@ -178,16 +179,27 @@ function settingsOf({ solved, request }: Description, names: string[]): PlannedS
   };
 }
 
-/** Why settings are not what one would expect. */
-function notesOf({ solved, request }: Description): string[] {
-  const { fitted, wanted } = solved;
-  const { facts, usable } = request.machine;
-  const { plan } = fitted;
+/** What was given up so that it fits, and what was asked for and is unwise. */
+function warningsOf({ solved, request }: Description): string[] {
+  const { plan } = solved.fitted;
+  const { wanted } = solved;
+  const trained = request.layout.source.outline.contextLength;
   const notes: string[] = [];
+  if (trained !== undefined && plan.contextLength > trained)
+    notes.push(texts.beyondTrained({ tokens: String(plan.contextLength), trained: String(trained) }));
   if (plan.contextLength < wanted.contextLength)
     notes.push(texts.context({ tokens: String(plan.contextLength), wanted: String(wanted.contextLength) }));
   if (plan.microBatch < wanted.microBatch) notes.push(texts.microBatch({ tokens: plan.microBatch }));
   if (plan.kvTypeK !== wanted.kvTypeK) notes.push(texts.kvType({ type: plan.kvTypeK }));
+  return notes;
+}
+
+/** Why settings are not what one would expect. */
+function notesOf({ solved, request }: Description): string[] {
+  const { fitted } = solved;
+  const { facts, usable } = request.machine;
+  const { plan } = fitted;
+  const notes: string[] = [];
   if (request.objective === "batch" && request.wishes.sequences === undefined)
     notes.push(texts.sequences({ sequences: plan.sequences }));
   const unused = usable.filter((index) => !plan.devices?.includes(facts.devices[index]!.name));

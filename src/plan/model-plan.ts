@@ -31,6 +31,8 @@ export interface ModelPlan {
   exactness: "measured" | "formula";
   shortfalls: Shortfall[];
   alternatives: Alternative[];
+  /** What the person would want to know before the run: budgets that were lowered, wishes that did not fit. */
+  warnings: string[];
   /** Why the settings are what they are where that is no default: one line each, for people. */
   notes: string[];
   /** What the engine carries out; `modelPath` is empty where the model is not on this disk. */

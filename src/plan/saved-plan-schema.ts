@@ -132,6 +132,7 @@ export const modelPlanSchema: z.ZodType<ModelPlan> = z.strictObject({
   exactness: z.enum(["measured", "formula"]),
   shortfalls: z.array(z.strictObject(shortfall)),
   alternatives: z.array(z.strictObject(alternative)),
+  warnings: z.array(z.string()),
   notes: z.array(z.string()),
   engine: z.strictObject(engine),
   libraryVersion: z.string(),

@@ -126,7 +126,7 @@ describe("jauge run", () => {
     child.stdout!.once("data", () => child.stdout!.destroy());
     expect(await ended(child)).toBe(0);
     // The plan's line, and nothing about the pipe.
-    expect(errors).toMatch(/^.+ tokens\/s\n$/);
+    expect(errors).toMatch(/^.+ tokens\/s\n.*16000.*\n$/);
   });
 });
 

@@ -145,6 +145,7 @@ const anyPlan = fc.record({
     fc.record({ device: text, neededBytes: bytes, budgetBytes: bytes, missingBytes: bytes }),
   ),
   alternatives: fc.array(alternative),
+  warnings: fc.array(text),
   notes: fc.array(text),
   engine,
   libraryVersion: text,
