@@ -35,7 +35,7 @@ export interface PlaceBudgets {
 }
 
 /** Exact bytes per device of a plan, from a dry run; `modelled` is what the closed formulas say of it, by place. */
-export type Measure = (plan: Plan, modelled: PlaceMemory[]) => Promise<MemoryUse[]>;
+export type Measure = (plan: Plan, modelled: (PlaceMemory & { device: string })[]) => Promise<MemoryUse[]>;
 
 export interface Machine {
   facts: HardwareFacts;
@@ -138,7 +138,8 @@ export class Fitter {
     const plan = this.planOf(solution.placement, mode);
     const modelled = this.modelled(solution.placement, false);
     const key = JSON.stringify(plan);
-    const uses = this.measured.get(key) ?? (await this.machine.measure(plan, modelled));
+    const named = modelled.map((bytes, index) => ({ ...bytes, device: this.nameOf(index) }));
+    const uses = this.measured.get(key) ?? (await this.machine.measure(plan, named));
     this.measured.set(key, uses);
     const memory = modelled.map((bytes, index) => ({ ...bytes, ...this.useOf(uses, index) }));
     this.learn(memory, solution.placement, modelled);
@@ -253,9 +254,12 @@ export class Fitter {
   }
 
   private useOf(uses: readonly MemoryUse[], index: number): Omit<PlaceMemory, "runtime"> {
-    const name = index === 0 ? "host" : this.machine.facts.devices[index - 1]!.name;
-    const use = uses.find(({ device }) => device === name);
+    const use = uses.find(({ device }) => device === this.nameOf(index));
     return { weights: use?.weightsBytes ?? 0, kv: use?.kvBytes ?? 0, compute: use?.computeBytes ?? 0 };
+  }
+
+  private nameOf(index: number): string {
+    return index === 0 ? "host" : this.machine.facts.devices[index - 1]!.name;
   }
 
   private fitted(solution: Solution, mode: HostMode, memory: PlaceMemory[]): Fitted {

@@ -69,7 +69,7 @@ async function longestContext(request: SolveRequest, start: Solved): Promise<Sol
   const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
   const fitterFor = (contextLength: number, from: Fitter) =>
     new Fitter(layout, machine, { ...start.fitter.settings, contextLength }, from);
-  // Compute buffers grow with the context too: a second measurement at the far end says how.
+  // What was measured last guides the next guess: compute buffers grow with the context too.
   let reference = start.fitter;
   let [low, high] = [0, Math.floor(trained / cellsMultiple)];
   if (high === 0)

@@ -1,21 +1,38 @@
 import { Measurer } from "../engine/engine.js";
 import type { LibraryWish } from "../engine/native/libraries.js";
+import type { ModelOutline } from "../gguf/outline.js";
 import type { HardwareFacts } from "../hardware/facts.js";
 import type { Measure } from "../plan/fit.js";
+import { computeEstimate, type PlaceMemory } from "../plan/memory.js";
+import type { ModelPlan } from "../plan/model-plan.js";
 import type { MemoryUse, Plan } from "../plan/plan.js";
 
 /** Dry runs of one model, given as a file that has its header. */
 export interface DryRuns extends AsyncDisposable {
   measure: Measure;
+  exactness: ModelPlan["exactness"];
 }
 
-/** Exact bytes from this machine's own devices, in a host that the caller keeps or one of its own. */
-export function hereMeasure(modelPath: string, libraries: LibraryWish, given?: Measurer): DryRuns {
+/**
+ * Exact bytes from this machine's own devices, in a host that the caller keeps or one of its own. Where the libraries
+ * cannot report them (Windows), formulas stand in, and `exactness` says so.
+ */
+export function hereMeasure(
+  modelPath: string,
+  libraries: LibraryWish,
+  outline: ModelOutline,
+  given?: Measurer,
+): DryRuns {
   const measurer = given ?? new Measurer({ libraries });
-  return {
-    measure: async (plan) => {
+  const runs: DryRuns = {
+    exactness: "measured",
+    measure: async (plan, modelled) => {
       const ghost = asDryRun(plan, modelPath);
       const uses = await measurer.measure(ghost);
+      if (uses.length === 0) {
+        runs.exactness = "formula";
+        return byFormula(plan, modelled, outline);
+      }
       if (!computesElsewhere(plan)) return uses;
       return withLargerCompute(uses, await measurer.measure({ ...ghost, microBatch: plan.sequences }));
     },
@@ -23,6 +40,21 @@ export function hereMeasure(modelPath: string, libraries: LibraryWish, given?: M
       if (!given) await measurer[Symbol.asyncDispose]();
     },
   };
+  return runs;
+}
+
+/** Bytes where no dry run tells them; compute buffers with room for what the estimate may miss. */
+function byFormula(
+  plan: Plan,
+  modelled: readonly (PlaceMemory & { device: string })[],
+  outline: ModelOutline,
+): MemoryUse[] {
+  const computeBytes = Math.ceil(1.5 * computeEstimate(plan, outline));
+  return modelled
+    .filter(({ weights, kv }) => weights + kv > 0)
+    .map(({ device, weights, kv }) => ({
+      ...{ device, weightsBytes: weights, kvBytes: kv, computeBytes },
+    }));
 }
 
 /**
@@ -67,14 +99,15 @@ export function foreignMeasure(
     return found;
   };
   return {
+    exactness: "formula",
     async measure(plan, modelled) {
       const cpu = await onCpu(plan);
       const kvModelled = modelled.reduce((sum, { kv }) => sum + kv, 0);
-      return modelled.map(({ weights, kv }, index) => {
+      return modelled.map(({ weights, kv, device: name }, index) => {
         const device = facts.devices[index - 1];
         const isUsed = index === 0 || (usable.includes(index - 1) && weights + kv > 0);
         return {
-          device: device?.name ?? "host",
+          device: name,
           weightsBytes: weights,
           kvBytes: kvModelled === 0 ? 0 : Math.round((kv / kvModelled) * cpu.kvBytes),
           computeBytes: isUsed ? Math.ceil(cpu.computeBytes * (device ? deviceMargin : 1)) : 0,

@@ -65,7 +65,7 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
     const ghost = await source.writeGhost(folder);
     const usable = usableDevices(request.wishes, facts);
     await using measurer = isHere
-      ? hereMeasure(ghost, request.libraries ?? {}, request.measurer)
+      ? hereMeasure(ghost, request.libraries ?? {}, source.outline, request.measurer)
       : foreignMeasure(ghost, facts, usable, request.measurer);
     const machine: Machine = {
       facts,
@@ -86,7 +86,7 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
       request: solveRequest,
       solved,
       budgets,
-      exactness: isHere ? "measured" : "formula",
+      exactness: measurer.exactness,
       libraryVersion: llamaVersion,
       alternatives: () =>
         request.withoutAlternatives ? [] : alternativesOf(solveRequest, solved, smallerMixes(source)),

@@ -2,7 +2,6 @@ import type { ModelOutline } from "../../src/gguf/outline.js";
 import { type TensorTypeName, tensorBytes } from "../../src/gguf/tensor-types.js";
 import type { ComputeSpeed, DeviceFacts, HardwareFacts, MatrixSpeed } from "../../src/hardware/facts.js";
 import type { Machine } from "../../src/plan/fit.js";
-import type { PlaceMemory } from "../../src/plan/memory.js";
 import type { ModelSource } from "../../src/plan/source.js";
 
 /** A model of a few plain hyperparameters, for the planner alone: there is no file of it. */
@@ -138,11 +137,10 @@ export function machineOf(
     facts,
     budgets,
     usable: facts.devices.map((_, index) => index),
-    measure: async (plan, modelled: PlaceMemory[]) => {
+    measure: async (plan, modelled) => {
       const spread = modelled.filter(({ weights }) => weights > 0).length;
-      return modelled.flatMap(({ weights, kv }, index) => {
+      return modelled.flatMap(({ weights, kv, device }) => {
         const isUsed = weights + kv > 0;
-        const device = index === 0 ? "host" : facts.devices[index - 1]!.name;
         const computeBytes = isUsed ? plan.microBatch * (8000 + 1000 * spread) + 4096 : 0;
         return isUsed ? [{ device, weightsBytes: weights, kvBytes: kv, computeBytes }] : [];
       });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { Engine, type EngineOptions } from "../../src/engine/engine.js";
+import { Engine, type EngineOptions, Measurer } from "../../src/engine/engine.js";
 import { isJaugeError } from "../../src/errors.js";
 import { defaultModelPath, load } from "../../src/model.js";
 import type { ModelPlan } from "../../src/plan/model-plan.js";
@@ -113,6 +113,23 @@ describe("a host that takes more than it is told", () => {
     // With what was really taken, the next plan does not fit any more.
     const codes = ["plan-exceeded", "plan-does-not-fit"] as const;
     expect(codes.some((code) => isJaugeError(error, code))).toBe(true);
+  });
+});
+
+describe("a host that cannot report its memory", () => {
+  it("is planned by formulas, which say so and are on the safe side", async () => {
+    const hostEntry = fileURLToPath(new URL("mute-host.mjs", import.meta.url));
+    const exact = await planOf({}, cpu);
+    await using measurer = new Measurer({ ...cpu, hostEntry });
+    const libraries = cpu.libraries!;
+    const plan = await planModel({
+      ...{ model: path, budgets: {}, wishes: {}, objective: "chat", libraries, measurer },
+    });
+    expect(plan.exactness).toBe("formula");
+    expect(exact.exactness).toBe("measured");
+    const { weights, kv, compute } = exact.host.breakdown;
+    expect(plan.host.breakdown).toMatchObject({ weights, kv });
+    expect(plan.host.breakdown.compute).toBeGreaterThanOrEqual(compute);
   });
 });
 

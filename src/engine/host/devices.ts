@@ -105,11 +105,11 @@ export function deviceNamed(native: Native, name: string): Pointer {
 
 /**
  * What a context and its model allocated, or in a `dry` run would allocate, per device; all host buffers together as
- * `host`.
+ * `host`. Empty where the libraries' report cannot be read on this platform.
  */
 export function memoryUse(native: Native, context: Pointer, dry: boolean): MemoryUse[] {
   const uses = new Map<string, MemoryUse>();
-  for (const { bufferType, weights, kv, compute } of memoryBreakdown(native.library, context)) {
+  for (const { bufferType, weights, kv, compute } of memoryBreakdown(native.library, context) ?? []) {
     const device = bufferDevice(native, bufferType);
     const extra = (bytes: number) => (dry ? bytes + unmeasuredBytes(native, bufferType, bytes) : bytes);
     const use = uses.get(device) ?? { device, weightsBytes: 0, kvBytes: 0, computeBytes: 0 };

@@ -14,11 +14,12 @@ export interface BufferBytes {
  * What a context and its model allocated, buffer type by buffer type, exact. llama.cpp offers it in C++ only:
  * `llama_get_memory_breakdown` (src/llama-ext.h) returns a std::map by value, whose red-black tree is read here
  * node by node. Layouts: libstdc++ (bits/stl_tree.h) on Linux, libc++ (__tree) on macOS.
- * Errors: `memory-report-unsupported` elsewhere.
+ * Undefined elsewhere: a std::map of Windows is another. Errors: `memory-report-unsupported` where the tree does not
+ * hold together.
  */
-export function memoryBreakdown(library: LibraryHandle, context: Pointer): BufferBytes[] {
+export function memoryBreakdown(library: LibraryHandle, context: Pointer): BufferBytes[] | undefined {
   const layout = layouts[process.platform];
-  if (!layout) throw new JaugeError("memory-report-unsupported", { platform: process.platform });
+  if (!layout) return undefined;
   const map = readMap(library, context, layout);
   const found: BufferBytes[] = [];
   const walk = (node: bigint): void => {
