@@ -2,6 +2,7 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import type { Placement } from "./cost.js";
 import { placementFields } from "./engine-plan.js";
 import type { ModelLayout } from "./layout.js";
+import { fillLeftovers } from "./leftovers.js";
 import {
   adapterBytes,
   computeEstimate,
@@ -17,7 +18,7 @@ import type { Objective } from "./model-plan.js";
 import { bestPlacement, roomiest } from "./placement.js";
 import type { MemoryUse, Plan } from "./plan.js";
 import { costModels, type Models, scored } from "./predict.js";
-import type { PlacementProblem, Solution } from "./problem.js";
+import { judged, type PlacementProblem, type Solution } from "./problem.js";
 import type { HostMode } from "./speed.js";
 
 /** What is to be planned: a model on a machine, for an objective; `wishes` are what the person fixed. */
@@ -68,6 +69,8 @@ export interface Fitted {
 
 /** Steps of solving and measuring until both agree; two or three are usual. */
 const mostSteps = 8;
+/** Steps of filling what the best plan left; one is usual. */
+const mostTopUps = 3;
 
 /**
  * Places a model under budgets for given settings, and proves it: every placement that is considered for good is
@@ -131,7 +134,40 @@ export class Fitter {
       }
       seen.add(key);
     }
-    return best ?? nearest!;
+    return best ? this.toppedUp(best) : nearest!;
+  }
+
+  /**
+   * Compute buffers change with the placement, so the best one may leave more than was thought: what its own
+   * measurement leaves is filled tensor by tensor, as long as it fits.
+   */
+  private async toppedUp(best: Fitted): Promise<Fitted> {
+    const overheads = [this.overheadOf(best)];
+    for (let step = 0; step < mostTopUps; step++) {
+      // Of all that was measured on the way, the most: each filling adds to what the one before took.
+      this.overhead = overheads.reduce((most, next) =>
+        most.map((bytes, index) => Math.max(bytes, next[index]!)),
+      );
+      const problem = this.problem(best.mode);
+      const solution = fillLeftovers(problem, judged(problem, best.placement));
+      if (sameParts(solution.placement, best.placement)) break;
+      const found = await this.measureSolution(solution, best.mode);
+      if (fits(found)) {
+        if (isUsedMore(found, best)) best = found;
+        break;
+      }
+      overheads.push(this.overheadOf(found));
+    }
+    this.overhead = this.overheadOf(best);
+    return best;
+  }
+
+  private overheadOf({ memory, placement }: Fitted): number[] {
+    const modelled = this.modelled(placement, false);
+    return memory.map(
+      ({ weights, kv, compute }, index) =>
+        weights + kv + compute - modelled[index]!.weights - modelled[index]!.kv,
+    );
   }
 
   private async measureSolution(solution: Solution, mode: HostMode): Promise<Fitted> {
@@ -300,9 +336,19 @@ function worst({ over }: Fitted): number {
   return Math.max(0, over[0]!) + 1e6 * devices;
 }
 
+function sameParts(one: Placement, other: Placement): boolean {
+  return one.layers.every(({ parts }, layer) =>
+    parts.every((place, index) => place === other.layers[layer]!.parts[index]),
+  );
+}
+
+function isUsedMore(found: Fitted, best: Fitted): boolean {
+  return sum(found.over.slice(1)) > sum(best.over.slice(1));
+}
+
 /** Equal speed, more of the devices used: what the person allowed is there to be used. */
 function isFuller(found: Fitted, best: Fitted): boolean {
-  return found.score === best.score && sum(found.over.slice(1)) > sum(best.over.slice(1));
+  return found.score === best.score && isUsedMore(found, best);
 }
 
 /** How fast a device decodes: the median over its tensor types, one row at a time. */

@@ -4,7 +4,7 @@ import { partBytes } from "./memory.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
 
 /** Layers that are looked into on each device, nearest first: each adds its own hand-overs. */
-const mostLayers = 12;
+const mostLayers = 100;
 /** Of the parts of a layer, all subsets of the largest so many are tried. */
 const mostParts = 8;
 /** Share of the whole time that filling a budget to the last percent may cost. */
@@ -14,11 +14,12 @@ const fullEnough = 0.99;
 const sizeSteps = 512;
 
 /**
- * Of a layer whose KV cache is elsewhere, only the feed-forward part: projections on a device would draw attention itself
- * there, and the KV cache would be copied for every token.
+ * Of a layer whose KV cache is elsewhere, only the feed-forward part, and what goes into a recurrent state: projections
+ * on a device would draw attention itself there, and the KV cache would be copied for every token.
  */
 function mayMove(part: Part, on: number, device: number): boolean {
-  return on === device || part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
+  const isFeedForward = part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
+  return on === device || isFeedForward || part.name.endsWith(".ssm_in.weight");
 }
 
 /**
@@ -175,7 +176,17 @@ function allSubsets(
     bytes += takeCompanions(problem, all, moved, device);
     found.push({ parts: moved, bytes, gain: before - seconds(moved) });
   }
-  return found;
+  return fastestOfEachSize(found);
+}
+
+/** Matrices of equal size make many subsets alike: one of each size is enough, and keeps the search short. */
+function fastestOfEachSize(found: readonly Found[]): Found[] {
+  const bySize = new Map<number, Found>();
+  for (const one of found) {
+    const rival = bySize.get(one.bytes);
+    if (!rival || one.gain > rival.gain) bySize.set(one.bytes, one);
+  }
+  return [...bySize.values()];
 }
 
 /** Norms and biases go where all matrices of their stage are. Returns their bytes. */
