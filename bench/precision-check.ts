@@ -55,6 +55,8 @@ export interface Filling {
   smaller: string[];
   /** The first of these that a dry run shows to fit the budgets, with what it brings along. */
   fitting?: string;
+  /** The same without the attention projections of layers whose KV cache is on the host: they would draw it over. */
+  fittingFreely?: string;
 }
 
 /**
@@ -79,7 +81,18 @@ export async function fillingOf(plan: ModelPlan, source: ModelSource, measurer: 
   const filling = { isWhole, share, leftBytes, smaller };
   if (isWhole || share >= 0.99) return filling;
   const fitting = await firstFitting(plan, smaller, measurer);
-  return { ...filling, ...(fitting !== undefined && { fitting }) };
+  const free = smaller.filter((name) => !drawsCache(plan, name));
+  const fittingFreely = fitting && (await firstFitting(plan, free, measurer));
+  return { ...filling, ...(fitting && { fitting }), ...(fittingFreely && { fittingFreely }) };
+}
+
+/**
+ * ggml computes an operation without weights where its neighbours' weights are: a projection on the device takes
+ * attention and the state-space scan there, and the cache is copied for every token.
+ */
+function drawsCache(plan: ModelPlan, name: string): boolean {
+  const layer = /^blk\.(\d+)\.(attn|ssm)_/.exec(name)?.[1];
+  return layer !== undefined && plan.settings.kvOn[Number(layer)] === "host";
 }
 
 /** Of each kind of matrix the first and the last one are tried: others of the kind differ in nothing but the layer. */

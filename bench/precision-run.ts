@@ -20,6 +20,8 @@ export interface Outcome {
   fits: boolean;
   over: Finding[];
   unequal: Finding[];
+  /** Compute buffers that grew while computing; absent where nothing was computed. */
+  grown?: Finding[];
   filling?: Filling;
   error?: string;
 }
@@ -30,9 +32,10 @@ export async function tried(
   source: ModelSource,
   one: PrecisionCase,
   facts: FactsByBackend,
+  computes: boolean,
 ): Promise<Outcome> {
   try {
-    return await retried(() => run(model, source, one, facts));
+    return await retried(() => run(model, source, one, facts, computes));
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     return {
@@ -47,6 +50,7 @@ async function run(
   source: ModelSource,
   one: PrecisionCase,
   facts: FactsByBackend,
+  computes: boolean,
 ): Promise<Outcome> {
   const libraries = { backend: one.backend };
   await using measurer = new CountingMeasurer({ libraries });
@@ -61,7 +65,8 @@ async function run(
   try {
     const uses = await engine.memory();
     const found = { over: overBudget(plan, uses), unequal: unequal(plan, uses) };
-    return { ...planned, ...found, ...(filling && { filling }) };
+    const grown = computes ? { grown: await growth(engine, plan, uses) } : {};
+    return { ...planned, ...found, ...grown, ...(filling && { filling }) };
   } finally {
     await engine.close();
   }
@@ -90,4 +95,28 @@ class CountingMeasurer extends Measurer {
     this.dryRuns++;
     return super.measure(plan);
   }
+}
+
+/**
+ * What a small batch adds to the buffers: below 32 rows weights on the host are not streamed, and the host computes
+ * what a large batch leaves to the device.
+ */
+async function growth(engine: Engine, plan: ModelPlan, before: readonly MemoryUse[]): Promise<Finding[]> {
+  const { sequences, microBatch, contextLength } = plan.engine;
+  const each = Math.max(1, Math.floor(Math.min(31, microBatch, contextLength * sequences) / sequences));
+  const runs = Array.from({ length: Math.min(sequences, 31) }, (_, sequence) => ({
+    ...{
+      sequence,
+      position: 0,
+      tokens: new Int32Array(each).fill(300),
+      outputs: Math.min(each, 9),
+      mode: "verify" as const,
+    },
+  }));
+  await engine.step({ memory: [], freeSamplers: [], runs });
+  const after = await engine.memory();
+  return after.flatMap(({ device, computeBytes }) => {
+    const planned = before.find((use) => use.device === device)?.computeBytes ?? 0;
+    return computeBytes > planned ? [{ device, what: "grown", planned, found: computeBytes }] : [];
+  });
 }
