@@ -23,7 +23,8 @@ export interface SpeedOptions {
 
 /**
  * How fast a plan runs: medians over the repeats, after a warm-up. A prompt is computed in one sequence and copied to the
- * others, then all of them decode greedily.
+ * others, then all of them decode: one greedily, several by random tokens, as sequences that came to say the same would
+ * choose the same experts.
  */
 export async function measuredSpeeds(plan: Plan, options: SpeedOptions): Promise<Speeds> {
   return retried(() => measureOnce(plan, options));
@@ -85,8 +86,9 @@ async function timedDecode(engine: Engine, plan: Plan, depth: number, count: num
         ...{ sequence, position: depth + step, tokens: Int32Array.of(token), outputs: 1, mode: "verify" },
       }),
     );
-    const { chosen } = await engine.step({ memory: [], freeSamplers: [], runs, ahead: step < count - 1 });
-    next = chosen.map((tokens) => tokens[0]!);
+    const ahead = plan.sequences === 1 && step < count - 1;
+    const { chosen } = await engine.step({ memory: [], freeSamplers: [], runs, ahead });
+    next = plan.sequences === 1 ? [chosen[0]![0]!] : [...randomTokens(depth + step, plan.sequences)];
   }
   return (performance.now() - start) / 1000;
 }
