@@ -1,3 +1,5 @@
+import { locale } from "./messages/locale.js";
+
 const decimal = { kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 } as const;
 const binary = { kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 } as const;
 const units: Record<string, number> = { b: 1, "": 1, ...decimal, ...binary };
@@ -18,9 +20,13 @@ export function parseBytes(text: string): number | undefined {
 /** A size for people, in decimal units as disks and cards are sold: `11.47 GB`, `512.0 MB`, `917 B`. */
 export function formatBytes(bytes: number): string {
   const magnitude = Math.abs(bytes);
-  if (magnitude >= 1e12) return `${(bytes / 1e12).toFixed(2)} TB`;
-  if (magnitude >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  if (magnitude >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
-  if (magnitude >= 1e3) return `${(bytes / 1e3).toFixed(1)} kB`;
+  const inUnits = (unit: number, digits: number) => {
+    const text = (bytes / unit).toFixed(digits);
+    return locale === "fr" ? text.replace(".", ",") : text;
+  };
+  if (magnitude >= 1e12) return `${inUnits(1e12, 2)} TB`;
+  if (magnitude >= 1e9) return `${inUnits(1e9, 2)} GB`;
+  if (magnitude >= 1e6) return `${inUnits(1e6, 1)} MB`;
+  if (magnitude >= 1e3) return `${inUnits(1e3, 1)} kB`;
   return `${bytes} B`;
 }

@@ -42,6 +42,8 @@ export class Connection {
       // Native calls run on libuv's threads. With one of them, all calls find ggml's thread pool and their caches warm.
       env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
       execArgv: [],
+      // Ctrl-C in a terminal reaches every process of its group; this one is ours to end. (Windows would open a window.)
+      detached: process.platform !== "win32",
     });
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => this.log.add(text));
     this.child.on("message", (message) => this.receive(message as FromHost));

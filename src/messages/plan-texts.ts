@@ -1,13 +1,16 @@
 /** What a plan says about itself: sentences that go into the plan as data. */
 const en = {
-  bandwidth: (f: { place: string; bytes: string; rate: string }) =>
-    `${f.place} bandwidth: ${f.bytes} read per token at ${f.rate}/s`,
-  arithmetic: (f: { place: string; bytes: string; rate: string }) =>
-    `${f.place} arithmetic: ${f.bytes} of weights computed per token at ${f.rate}/s`,
-  crossings: (f: { count: number }) => `hand-overs between processors: ${f.count} per token`,
-  link: (f: { bytes: string; rate: string }) =>
-    `the link to the device: ${f.bytes} of weights copied per step at ${f.rate}/s`,
-  disk: (f: { bytes: string; rate: string }) => `the disk: ${f.bytes} read per token at ${f.rate}/s`,
+  /** What figures of decoding count for: a token, or one of each sequence. */
+  per: (f: { tokens: number }) => (f.tokens === 1 ? "token" : `step of ${f.tokens} tokens`),
+  bandwidth: (f: { place: string; bytes: string; rate: string; per: string }) =>
+    `${f.place} bandwidth: ${f.bytes} read per ${f.per} at ${f.rate}/s`,
+  arithmetic: (f: { place: string; bytes: string; rate: string; per: string }) =>
+    `${f.place} arithmetic: ${f.bytes} of weights computed per ${f.per} at ${f.rate}/s`,
+  crossings: (f: { count: number; per: string }) => `hand-overs between processors: ${f.count} per ${f.per}`,
+  link: (f: { bytes: string; rate: string; per: string }) =>
+    `the link to the device: ${f.bytes} of weights copied per ${f.per} at ${f.rate}/s`,
+  disk: (f: { bytes: string; rate: string; per: string }) =>
+    `the disk: ${f.bytes} read per ${f.per} at ${f.rate}/s`,
   microBatch: (f: { tokens: number }) => `micro-batch of ${f.tokens} tokens: a larger one does not fit`,
   context: (f: { tokens: string; wanted: string }) =>
     `context of ${f.tokens} tokens: ${f.wanted} do not fit the budgets`,
@@ -18,7 +21,8 @@ const en = {
   repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
   unified: (f: { device: string }) =>
     `the memory of ${f.device} is RAM: what it takes counts in both budgets`,
-  deviceUnused: (f: { device: string }) => `${f.device} stays empty: the rest is faster without it`,
+  deviceUnused: (f: { device: string }) =>
+    `${f.device} stays empty: what fits there would not make it faster`,
   overflow: (f: { bytes: string }) =>
     `${f.bytes} do not fit into RAM and are read from the disk again and again`,
   assumed: "speeds are assumed, not measured here: run jauge doctor",
@@ -44,12 +48,13 @@ const en = {
 };
 
 const fr: typeof en = {
+  per: (f) => (f.tokens === 1 ? "jeton" : `pas de ${f.tokens} jetons`),
   bandwidth: (f) =>
-    `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par jeton à ${f.rate}/s`,
-  arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids par jeton à ${f.rate}/s`,
-  crossings: (f) => `passages entre processeurs : ${f.count} par jeton`,
-  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par pas à ${f.rate}/s`,
-  disk: (f) => `le disque : ${f.bytes} lus par jeton à ${f.rate}/s`,
+    `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
+  arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids par ${f.per} à ${f.rate}/s`,
+  crossings: (f) => `passages entre processeurs : ${f.count} par ${f.per}`,
+  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par ${f.per} à ${f.rate}/s`,
+  disk: (f) => `le disque : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
   microBatch: (f) => `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas`,
   context: (f) => `contexte de ${f.tokens} jetons : ${f.wanted} ne tiennent pas dans les budgets`,
   beyondTrained: (f) =>
@@ -58,7 +63,7 @@ const fr: typeof en = {
   streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
   unified: (f) => `la mémoire de ${f.device} est de la RAM : ce qu'il prend compte dans les deux budgets`,
-  deviceUnused: (f) => `${f.device} reste vide : le reste va plus vite sans lui`,
+  deviceUnused: (f) => `${f.device} reste vide : ce qui y tient n'irait pas plus vite`,
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
   sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,

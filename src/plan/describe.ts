@@ -17,6 +17,7 @@ import type {
   PlannedSettings,
   WeightKinds,
 } from "./model-plan.js";
+import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
 import type { Solved } from "./solve.js";
 
@@ -44,15 +45,18 @@ export function describePlan(description: Description): ModelPlan {
   // With the disk allowed, the host's budget bounds what stays in RAM.
   const fitsOrPages = fits(fitted);
   const diskBytes = fitsOrPages ? diskBytesPerToken(held, layout.source) : 0;
+  // What is laid out anew would be memory of its own, and not the file's.
+  const engine: Plan =
+    fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap", hostMemory: "mapped" } : fitted.plan;
   const places = placesOf(description, names);
   return {
     model: modelOf(layout),
     devices: places.slice(1),
     host: places[0]!,
     placement: placementOf(layout, fitted.placement, names),
-    settings: settingsOf(description, names),
+    settings: settingsOf(description, engine, names),
     predicted: predict(fitted.models, fitted.placement, facts, diskBytes),
-    llamaCppFlags: llamaCppFlags(fitted.plan, {
+    llamaCppFlags: llamaCppFlags(engine, {
       devices: names.slice(1),
       slidingWindow: layout.source.outline.slidingWindow !== undefined,
     }),
@@ -69,9 +73,7 @@ export function describePlan(description: Description): ModelPlan {
       ...(fitsOrPages && !areAllWithin ? [texts.overflow({ bytes: formatBytes(held.over[0]!) })] : []),
     ],
     notes: notesOf(description),
-    // What is laid out anew would be memory of its own, and not the file's.
-    engine:
-      fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap", hostMemory: "mapped" } : fitted.plan,
+    engine,
     libraryVersion,
   };
 }
@@ -162,8 +164,8 @@ function placementOf(layout: ModelLayout, placement: Placement, names: string[])
   }));
 }
 
-function settingsOf({ solved, request }: Description, names: string[]): PlannedSettings {
-  const { plan, placement } = solved.fitted;
+function settingsOf({ solved, request }: Description, plan: Plan, names: string[]): PlannedSettings {
+  const { placement } = solved.fitted;
   const layers = placement.layers.slice(0, request.layout.outputLayer);
   return {
     contextLength: plan.contextLength,

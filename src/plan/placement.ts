@@ -27,7 +27,7 @@ export function bestPlacement(problem: PlacementProblem): Solution | undefined {
   const [first, ...others] = fitting;
   if (first) return others.reduce((best, next) => (next.score < best.score ? next : best), first);
   const fitted = roomiest(problem, layers, choices);
-  return fitted.left[0]! >= 0 ? fitted : undefined;
+  return fitted.left.every((bytes) => bytes >= 0) ? fitted : undefined;
 }
 
 /**
@@ -40,6 +40,9 @@ export function roomiest(
   choices = layers.counts().flatMap((count) => layers.choices(count)),
 ): Solution {
   const [most] = [...choices].sort((a, b) => b.hostRoom - a.hostRoom);
+  // What the person fixed stays, even where it is too much.
+  if (!most && problem.fixedLayers)
+    return judged(problem, layers.placement(layers.forced(problem.fixedLayers)));
   const placement = most ? layers.placement(most) : layers.placement(layers.nothing);
   return fillLeftovers(problem, judged(problem, placement), { atAnyCost: true });
 }
@@ -86,6 +89,16 @@ class LayerTable {
     return this.chosen(
       this.ways.map(() => host),
       { firstWhole: this.ways.length, hasOutput: true },
+    );
+  }
+
+  /** The last `count` layers on the first device, whatever it holds. */
+  forced(count: number): Choice {
+    const [device = host] = this.problem.order;
+    const first = this.ways.length - count;
+    return this.chosen(
+      this.ways.map((_, layer) => (layer >= first ? device : host)),
+      { firstWhole: 0, hasOutput: true },
     );
   }
 

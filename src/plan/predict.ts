@@ -74,7 +74,7 @@ export function predict(
     prefillTokensPerSecond,
     decodeTokensPerSecond: models.decode.load.rows / total,
     timeToFirstTokenMs: 1000 * (assumedPrompt / prefillTokensPerSecond),
-    ...limit(decode, decodeSeconds, facts),
+    ...limit(decode, decodeSeconds, facts, models.decode.load.rows),
     decodeSeconds,
   };
 }
@@ -88,22 +88,24 @@ function limit(
   decode: Cost,
   seconds: Prediction["decodeSeconds"],
   facts: HardwareFacts,
+  tokens: number,
 ): Pick<Prediction, "limitedBy" | "explanation"> {
   const most = seconds.reduce((best, next) => (next.seconds > best.seconds ? next : best));
   const { place, bytesRead } = most;
   const bytes = formatBytes(bytesRead);
   const rate = formatBytes(bytesRead / most.seconds);
+  const per = texts.per({ tokens });
   if (place === "crossings")
-    return { limitedBy: place, explanation: texts.crossings({ count: decode.crossings }) };
-  if (place === "disk") return { limitedBy: place, explanation: texts.disk({ bytes, rate }) };
-  if (place === "link") return { limitedBy: place, explanation: texts.link({ bytes, rate }) };
+    return { limitedBy: place, explanation: texts.crossings({ count: decode.crossings, per }) };
+  if (place === "disk") return { limitedBy: place, explanation: texts.disk({ bytes, rate, per }) };
+  if (place === "link") return { limitedBy: place, explanation: texts.link({ bytes, rate, per }) };
   const index = place === "host" ? 0 : facts.devices.findIndex(({ name }) => name === place) + 1;
   const isMemory = decode.places[index]!.memorySeconds > 0.6 * most.seconds;
   const name = place === "host" ? "RAM" : place;
   return {
     limitedBy: `${place}-${isMemory ? "memory" : "compute"}`,
     explanation: isMemory
-      ? texts.bandwidth({ place: name, bytes, rate })
-      : texts.arithmetic({ place: place === "host" ? "CPU" : place, bytes, rate }),
+      ? texts.bandwidth({ place: name, bytes, rate, per })
+      : texts.arithmetic({ place: place === "host" ? "CPU" : place, bytes, rate, per }),
   };
 }

@@ -24,19 +24,21 @@ export async function solve(request: SolveRequest): Promise<Solved> {
   if (request.objective === "batch" && request.wishes.sequences === undefined && fits(found))
     return mostSequences(request, { fitted: found, fitter: first, wanted });
   if (fits(found)) return { fitted: found, fitter: first, wanted };
-  return (await concede(request, first, wanted)) ?? { fitted: found, fitter: first, wanted };
+  return concede(request, first, { fitted: found, fitter: first, wanted });
 }
 
 /** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */
-async function concede(request: SolveRequest, first: Fitter, wanted: Plan): Promise<Solved | undefined> {
-  for (const settings of concessions(request.wishes, wanted)) {
-    const fitter = new Fitter(request.layout, request.machine, settings, first);
+async function concede(request: SolveRequest, first: Fitter, start: Solved): Promise<Solved> {
+  let last: Fitter | undefined;
+  for (const settings of concessions(request.wishes, start.wanted)) {
+    last = new Fitter(request.layout, request.machine, settings, first);
     // The formulas with what was measured are near enough to tell what is far from fitting.
-    if (!nearlyFits(fitter.estimate())) continue;
-    const fitted = await fitter.fit();
-    if (fits(fitted)) return { fitted, fitter, wanted };
+    if (!nearlyFits(last.estimate())) continue;
+    const fitted = await last.fit();
+    if (fits(fitted)) return { fitted, fitter: last, wanted: start.wanted };
   }
-  return undefined;
+  // Nothing fits: what is missing is counted from the least that would be asked for.
+  return last ? { fitted: await last.fit(), fitter: last, wanted: last.settings } : start;
 }
 
 /** Settings that take less and less memory, the least loss first. */
@@ -65,15 +67,14 @@ export function* concessions(wishes: Partial<Plan>, wanted: Plan): Generator<Pla
 
 /** The longest context that fits: between what surely fits and what surely does not, by halves, then proven. */
 async function longestContext(request: SolveRequest, start: Solved): Promise<Solved> {
-  const { layout, machine, wishes } = request;
+  const { layout, machine } = request;
   const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
   const fitterFor = (contextLength: number, from: Fitter) =>
     new Fitter(layout, machine, { ...start.fitter.settings, contextLength }, from);
   // What was measured last guides the next guess: compute buffers grow with the context too.
   let reference = start.fitter;
   let [low, high] = [0, Math.floor(trained / cellsMultiple)];
-  if (high === 0)
-    return fits(start.fitted) ? start : ((await concede(request, reference, start.wanted)) ?? start);
+  if (high === 0) return fits(start.fitted) ? start : concede(request, reference, start);
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (fits(fitterFor(middle * cellsMultiple, reference).estimate())) low = middle;
@@ -95,7 +96,7 @@ async function longestContext(request: SolveRequest, start: Solved): Promise<Sol
     reference = fitter;
   }
   if (best) return best;
-  return (await concede({ ...request, wishes: { ...wishes } }, start.fitter, start.wanted)) ?? start;
+  return concede(request, start.fitter, start);
 }
 
 function kvPerUnit(fitted: Fitted, contextLength: number): number {
