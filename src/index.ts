@@ -43,12 +43,11 @@ export {
   load,
   loadTokenizer,
   type Model,
+  type PlanOptions,
+  plan,
 } from "./model.js";
 export type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
 export type { ModelPlan, Objective } from "./plan/model-plan.js";
 export { type KvType, type Plan, simplePlan, type TensorOverride } from "./plan/plan.js";
 export { readSavedPlan, savePlan } from "./plan/saved-plan.js";
-export type { ModelSource } from "./plan/source.js";
-export { type PlanRequest, planModel as plan } from "./planner/plan-model.js";
-export { openSource } from "./planner/sources/open.js";
 export { formatBytes, parseBytes } from "./units.js";

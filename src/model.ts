@@ -16,16 +16,22 @@ import { readModel } from "./gguf/model-file.js";
 import type { ModelOutline } from "./gguf/outline.js";
 import { validateModel } from "./gguf/validate.js";
 import { residentBytes } from "./hardware/resident.js";
+import { localized } from "./messages/locale.js";
+import { planTexts } from "./messages/plan-texts.js";
 import type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
 import { parseRamBudget, parseVramBudget } from "./plan/budget-text.js";
 import type { ModelPlan, Objective } from "./plan/model-plan.js";
 import { type Plan, simplePlan } from "./plan/plan.js";
-import { refuseChanged } from "./plan/saved-plan.js";
+import { checkSavedPlan, refuseChanged, refuseContradiction } from "./plan/saved-plan.js";
+import { planFields } from "./plan/saved-plan-schema.js";
 import type { ModelSource } from "./plan/source.js";
 import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned.js";
+import { planModel } from "./planner/plan-model.js";
 import { planWithin } from "./planner/smaller-plan.js";
 import { openModelFile } from "./planner/sources/open.js";
 import { DeviceWatch, type SpaceTaken } from "./planner/watch.js";
+
+const texts = localized(planTexts);
 
 export type { ChatGeneration, ChatResult } from "./chat-generation.js";
 
@@ -101,6 +107,34 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
   }
 }
 
+/** How to plan: the settings of a load, and for which machine and quantisation. */
+export interface PlanOptions
+  extends Omit<LoadOptions, "savedPlan" | "onProgress" | "onLog" | "onSpaceTaken"> {
+  /** A hardware file or a profile's name: plan for that machine instead of this one. */
+  hardware?: string;
+  /** Plan the model as if it were quantised so: `Q4_K_M`. */
+  mix?: string;
+}
+
+/**
+ * Plans a model without loading it: a GGUF here or on the web, or the configuration of one that is not converted. Where
+ * nothing fits, the plan says so (`fits`). Errors: those of `openSource`, `budget-…`, `hardware-…`, `plan-invalid`.
+ */
+export async function plan(model: string, options: PlanOptions = {}): Promise<ModelPlan> {
+  const { hardware, mix, allowDisk, signal, ...rest } = options;
+  return planModel({
+    model,
+    budgets: budgetsOf(rest),
+    wishes: wishesOf(rest),
+    objective: rest.objective ?? "chat",
+    ...engineOptionsOf(rest),
+    ...(hardware !== undefined && { hardware }),
+    ...(mix !== undefined && { mix }),
+    ...(allowDisk !== undefined && { allowDisk }),
+    ...(signal && { signal }),
+  });
+}
+
 /**
  * Loads a model's vocabulary alone, to turn text into tokens and back: quick, whatever the model's size.
  * Errors: those of `load`.
@@ -149,8 +183,8 @@ export class Model implements AsyncDisposable {
    * repeated. Settings stay; only places change. Errors: `plan-does-not-fit`, those of `Engine.open`; the model
    * goes on as before then.
    */
-  async moveWithin(budgets: BudgetWishes): Promise<ModelPlan> {
-    const plan = await planWithin(this.engine, this.currentPlan, budgets);
+  async moveWithin(budgets: Pick<LoadOptions, "vram" | "ram">): Promise<ModelPlan> {
+    const plan = await planWithin(this.engine, this.currentPlan, budgetsOf(budgets));
     await this.executor.betweenSteps(() => this.engine.replan(plan.engine));
     this.currentPlan = plan;
     return plan;
@@ -318,18 +352,22 @@ const notOfThePlan = [
   ...["vram", "ram", "objective", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken"],
 ] as const satisfies (keyof Omit<LoadOptions, keyof Plan>)[];
 
-/** What is fixed of the engine's plan. */
+/** What is fixed of the engine's plan. Errors: `plan-invalid` for a setting that does not exist. */
 function wishesOf(options: LoadOptions): Partial<Plan> {
   const others = new Set<string>(notOfThePlan);
-  return Object.fromEntries(
-    Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name)),
-  );
+  const given = Object.entries(options).filter(([name, value]) => value !== undefined && !others.has(name));
+  // A limit that is misspelt would be no limit.
+  const unknown = given.find(([name]) => !planFields.includes(name));
+  if (unknown) throw new JaugeError("plan-invalid", { field: unknown[0], problem: texts.unknownSetting });
+  return Object.fromEntries(given);
 }
 
-function budgetsOf({ vram, ram }: LoadOptions): BudgetWishes {
+function budgetsOf({ vram, ram }: Pick<LoadOptions, "vram" | "ram">): BudgetWishes {
   return {
-    ...(vram !== undefined && { vram: typeof vram === "string" ? parseVramBudget(vram, "vram") : vram }),
-    ...(ram !== undefined && { ram: typeof ram === "string" ? parseRamBudget(ram, "ram") : ram }),
+    ...(vram !== undefined && {
+      vram: typeof vram === "object" ? vram : parseVramBudget(String(vram), "vram"),
+    }),
+    ...(ram !== undefined && { ram: typeof ram === "object" ? ram : parseRamBudget(String(ram), "ram") }),
   };
 }
 
@@ -338,6 +376,7 @@ async function openSaved(
   { fingerprint, path }: ModelSource,
   options: EngineOptions,
 ): Promise<Planned> {
+  refuseContradiction(checkSavedPlan(plan, "savedPlan"), "savedPlan");
   const devices = await listDevices(options);
   refuseChanged(plan, { fingerprint, libraryVersion: llamaVersion, devices });
   // The file may have moved since; its fingerprint says that it is the same.

@@ -84,6 +84,7 @@ async function run(first: string | undefined, second: string | undefined, values
   const interrupt = new AbortController();
   const onSignal = () => interrupt.abort();
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  refuseSettingsBesidePlan(values);
   await using model = await openModel(
     modelPath,
     { ...loadOptions(values), ...(await budgetOptionsOf(values)), signal: interrupt.signal },
@@ -99,6 +100,20 @@ async function run(first: string | undefined, second: string | undefined, values
   const { chat } = await import("./chat.js");
   const isEmbedded = modelPath === defaultModelPath;
   await chat(model, { values, options, system, first: prompt, isEmbedded });
+}
+
+/** A saved plan says all about the run. Errors: `options-conflict`. */
+function refuseSettingsBesidePlan(values: RunValues): void {
+  if (values.plan === undefined) return;
+  const {
+    backend: _,
+    libraryDirectory: __,
+    template: ___,
+    speculation: ____,
+    ...settings
+  } = loadOptions(values);
+  const [other] = Object.keys(settings);
+  if (other !== undefined) throw new JaugeError("options-conflict", { option: "--plan", other });
 }
 
 /**

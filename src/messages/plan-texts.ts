@@ -28,6 +28,7 @@ const en = {
   assumed: "speeds are assumed, not measured here: run jauge doctor",
   sequences: (f: { sequences: number }) =>
     `${f.sequences} sequences at once: more would not be faster or do not fit`,
+  unknownSetting: "there is no such setting",
   spaceTaken: (f: { device: string; taken: string; left: string }) =>
     `another program took ${f.taken} on ${f.device}: ${f.left} are left there (--yield makes room)`,
   yields: (f: { device: string; taken: string; left: string }) =>
@@ -67,6 +68,7 @@ const fr: typeof en = {
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
   sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,
+  unknownSetting: "ce réglage n'existe pas",
   spaceTaken: (f) =>
     `un autre programme a pris ${f.taken} sur ${f.device} : il y reste ${f.left} (--yield fait de la place)`,
   yields: (f) => `un autre programme a pris ${f.taken} sur ${f.device} : passage à un plan plus petit`,

@@ -14,6 +14,7 @@ const en = {
   clamped: (f: { device: string; asked: string; free: string }) =>
     `${f.device}: ${f.asked} allowed, but only ${f.free} are free now`,
   saved: {
+    contradiction: "does not go with the rest of the plan",
     tooLarge: (limit: string) => `is larger than ${limit}`,
     model: "the model",
     version: "the version of llama.cpp",
@@ -123,6 +124,7 @@ const fr: typeof en = {
   },
   clamped: (f) => `${f.device} : ${f.asked} permis, mais seuls ${f.free} sont libres à présent`,
   saved: {
+    contradiction: "ne s'accorde pas avec le reste du plan",
     tooLarge: (limit) => `dépasse ${limit}`,
     model: "le modèle",
     version: "la version de llama.cpp",

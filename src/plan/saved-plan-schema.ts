@@ -137,3 +137,6 @@ export const modelPlanSchema: z.ZodType<ModelPlan> = z.strictObject({
   engine: z.strictObject(engine),
   libraryVersion: z.string(),
 } satisfies Shape<ModelPlan>);
+
+/** The names of an engine plan's settings. */
+export const planFields: readonly string[] = Object.keys(engine);

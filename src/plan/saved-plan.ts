@@ -36,18 +36,49 @@ export async function readSavedPlan(path: string): Promise<ModelPlan> {
   } catch (cause) {
     throw invalid("JSON", (cause as Error).message);
   }
+  return checkSavedPlan(json, path);
+}
+
+/**
+ * Checks every field of a saved plan; `path` is where it came from.
+ * Errors: `plan-file-invalid` with the field.
+ */
+export function checkSavedPlan(json: unknown, path: string): ModelPlan {
+  const invalid = (field: string, problem: string) =>
+    new JaugeError("plan-file-invalid", { path, field, problem });
   const parsed = modelPlanSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw invalid(issue.path.join(".") || "JSON", issue.message);
   }
+  const { data } = parsed;
   try {
-    checkPlan(parsed.data.engine);
+    checkPlan(data.engine);
   } catch (error) {
     if (!isJaugeError(error, "plan-invalid")) throw error;
     throw invalid(`engine.${error.facts.field}`, error.facts.problem);
   }
-  return parsed.data;
+  return data;
+}
+
+/** Refuses a plan that does not agree with itself. Errors: `plan-file-invalid` with the field. */
+export function refuseContradiction(plan: ModelPlan, path: string): void {
+  const field = contradictionIn(plan);
+  if (field) throw new JaugeError("plan-file-invalid", { path, field, problem: texts.contradiction });
+}
+
+/** A field that does not go with the others: a plan that was changed by hand promises what no one has worked out. */
+function contradictionIn({ fits, devices, host, settings, engine }: ModelPlan): string | undefined {
+  if (!fits) return "fits";
+  for (const { name, plannedBytes, budgetBytes, breakdown } of [...devices, host]) {
+    const { weights, kv, compute, runtime } = breakdown;
+    const reads = engine.loadMode === "mmap" && name === host.name;
+    if (plannedBytes !== weights + kv + compute + runtime) return `${name}.plannedBytes`;
+    if (plannedBytes > budgetBytes && !reads) return `${name}.budgetBytes`;
+  }
+  const shared = ["contextLength", "sequences", "microBatch", "kvTypeK", "kvTypeV", "loadMode"] as const;
+  const differing = shared.find((field) => settings[field] !== engine[field]);
+  return differing && `settings.${differing}`;
 }
 
 /** What a saved plan is held against: the model, the libraries and the devices of the moment. */
