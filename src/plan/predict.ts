@@ -2,7 +2,7 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
-import { type Cost, CostModel, type Placement } from "./cost.js";
+import { type Cost, CostModel, type Load, type Placement } from "./cost.js";
 import type { ModelLayout } from "./layout.js";
 import type { Prediction } from "./model-plan.js";
 import type { Plan } from "./plan.js";
@@ -28,11 +28,10 @@ export function costModels(
 ): Models {
   const depth = Math.min(assumedPrompt, plan.contextLength);
   const rows = Math.min(plan.microBatch, plan.contextLength * plan.sequences);
-  const model = (load: { rows: number; outputs: number; depth: number }) =>
-    new CostModel(layout, facts, load, mode, kvBytesPerCell);
+  const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
   return {
-    prefill: model({ rows, outputs: 1, depth: depth / 2 }),
-    decode: model({ rows: plan.sequences, outputs: plan.sequences, depth }),
+    prefill: model({ rows, sequences: 1, outputs: 1, depth: depth / 2 }),
+    decode: model({ rows: plan.sequences, sequences: plan.sequences, outputs: plan.sequences, depth }),
   };
 }
 
