@@ -3,7 +3,7 @@ import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
 import { type Fitted, Fitter, fits, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
-import { cellsMultiple, totalBytes } from "./memory.js";
+import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
@@ -61,7 +61,8 @@ export function alternativesOf(
       bytesSaved: saves,
     });
   }
-  const smallKv = wanted.kvTypeK === "f16" && tryWith({ kvTypeK: "q8_0", kvTypeV: "q8_0" });
+  const isLargeKv = wanted.kvTypeK === "f16" && canQuantiseKv(layout.source.outline);
+  const smallKv = isLargeKv && tryWith({ kvTypeK: "q8_0", kvTypeV: "q8_0" });
   if (smallKv) {
     const text = texts.kvType({ bytes: formatBytes(smallKv.saves) });
     found.push({ kind: "kv-type", text, flags: "-ctk q8_0 -ctv q8_0", bytesSaved: smallKv.saves });

@@ -68,6 +68,11 @@ function padded(bytes: number, alignment: number): number {
 /** Cells of each sequence's KV cache: llama.cpp rounds the context length up to a multiple of this. */
 export const cellsMultiple = 256;
 
+/** Whether a KV cache can be q8_0: its blocks of 32 must divide each head (llama-context.cpp v0.5.0). */
+export function canQuantiseKv({ headSizeK = 0, headSizeV = 0 }: ModelOutline): boolean {
+  return headSizeK > 0 && headSizeK % 32 === 0 && headSizeV % 32 === 0;
+}
+
 /** KV cells of a plan, all sequences together. */
 export function kvCells(plan: Plan): number {
   const rounded = Math.ceil(plan.contextLength / cellsMultiple) * cellsMultiple;

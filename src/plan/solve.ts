@@ -1,6 +1,6 @@
 import { defaultFields } from "./defaults.js";
 import { type Fitted, Fitter, fits, type Machine, type SolveRequest } from "./fit.js";
-import { cellsMultiple } from "./memory.js";
+import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
 
@@ -30,7 +30,7 @@ export async function solve(request: SolveRequest): Promise<Solved> {
 /** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */
 async function concede(request: SolveRequest, first: Fitter, start: Solved): Promise<Solved> {
   let last: Fitter | undefined;
-  for (const settings of concessions(request.wishes, start.wanted)) {
+  for (const settings of concessions(request, start.wanted)) {
     last = new Fitter(request.layout, request.machine, settings, first);
     // The formulas with what was measured are near enough to tell what is far from fitting.
     if (!nearlyFits(last.estimate())) continue;
@@ -42,7 +42,7 @@ async function concede(request: SolveRequest, first: Fitter, start: Solved): Pro
 }
 
 /** Settings that take less and less memory, the least loss first. */
-export function* concessions(wishes: Partial<Plan>, wanted: Plan): Generator<Plan> {
+export function* concessions({ wishes, layout }: SolveRequest, wanted: Plan): Generator<Plan> {
   let settings = wanted;
   const microBatches =
     wishes.microBatch === undefined ? [256, 128, 64].filter((size) => size < wanted.microBatch) : [];
@@ -58,7 +58,7 @@ export function* concessions(wishes: Partial<Plan>, wanted: Plan): Generator<Pla
   }
   const kvFree =
     wishes.kvTypeK === undefined && wishes.kvTypeV === undefined && wanted.flashAttention !== "off";
-  if (kvFree) {
+  if (kvFree && canQuantiseKv(layout.source.outline)) {
     settings = { ...settings, kvTypeK: "q8_0", kvTypeV: "q8_0" };
     yield settings;
   }

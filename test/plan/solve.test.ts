@@ -137,6 +137,14 @@ describe("a plan", () => {
     expect(fixed.fitted.plan.contextLength).toBe(8192);
   });
 
+  test("never gives up KV precision that its heads cannot give up", async () => {
+    // Heads of 8: no whole block of q8_0.
+    const odd = { ...small, hidden: 256, heads: 32, kvHeads: 32 };
+    const { fitted } = await planned(odd, { host: 110e6, devices: [] }, {});
+    expect(fits(fitted)).toBe(false);
+    expect(fitted.plan.kvTypeK).toBe("f16");
+  });
+
   test("for context finds the longest that fits, to one step", async () => {
     const { fitted } = await planned(small, { host: 190e6, devices: [] }, {}, "context");
     expect(fits(fitted)).toBe(true);
