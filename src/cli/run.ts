@@ -4,6 +4,7 @@ import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import { defaultModelPath } from "../model.js";
+import { readSavedPlan } from "../plan/saved-plan.js";
 import { answerOnce } from "./answer.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
@@ -72,7 +73,13 @@ export function runCommand(): CommandPart {
 }
 
 async function run(first: string | undefined, second: string | undefined, values: RunValues): Promise<void> {
-  const { modelPath, text } = modelAndText(first, second, values.model, "jauge run");
+  const named = modelAndText(first, second, values.model, "jauge run");
+  const { text } = named;
+  // Without a model, a saved plan brings its own.
+  const modelPath =
+    named.modelPath === defaultModelPath
+      ? ((await plannedModel(values)) ?? defaultModelPath)
+      : named.modelPath;
   if (values.logprobs !== undefined && !values.json) {
     throw new JaugeError("option-needs", { option: "--logprobs", other: "--json" });
   }
@@ -100,6 +107,11 @@ async function run(first: string | undefined, second: string | undefined, values
   const { chat } = await import("./chat.js");
   const isEmbedded = modelPath === defaultModelPath;
   await chat(model, { values, options, system, first: prompt, isEmbedded });
+}
+
+/** The model of the saved plan, where there is one. */
+async function plannedModel({ plan }: RunValues): Promise<string | undefined> {
+  return plan === undefined ? undefined : (await readSavedPlan(plan)).engine.modelPath || undefined;
 }
 
 /** A saved plan says all about the run. Errors: `options-conflict`. */
