@@ -214,7 +214,7 @@ export class CostModel {
 
   /**
    * Follows the hidden state through a layer from a place: where it changes place, and what its small operations cost.
-   * `add` is told of the nodes at each place; returns where the state is at the end.
+   * `step` is told of each place it goes on to; returns where the state is at the end.
    */
   private follow(layer: number, on: number, parts: readonly number[], from: number, step: ChainStep): number {
     let at = from;

@@ -138,15 +138,11 @@ function weightKinds(layout: ModelLayout, placement: Placement, places: number):
   for (const [layer, { parts }] of placement.layers.entries()) {
     for (const [index, place] of parts.entries()) {
       const part = layout.layers[layer]![index]!;
-      if (place === host && isTied(layout, part.name)) continue;
+      if (place === host && part.isTied) continue;
       kinds[place + 1]![part.kind] += part.bytes;
     }
   }
   return kinds;
-}
-
-function isTied(layout: ModelLayout, name: string): boolean {
-  return layout.tiedOutput && name === "token_embd.weight";
 }
 
 function placementOf(layout: ModelLayout, placement: Placement, names: string[]): PlacedTensor[] {
@@ -154,7 +150,7 @@ function placementOf(layout: ModelLayout, placement: Placement, names: string[])
   for (const [layer, { parts }] of placement.layers.entries()) {
     for (const [index, place] of parts.entries()) {
       const part = layout.layers[layer]![index]!;
-      if (!isTied(layout, part.name)) on.set(part.index, place);
+      if (!part.isTied) on.set(part.index, place);
     }
   }
   return layout.source.tensors.map(({ name, bytes }, index) => ({

@@ -33,6 +33,8 @@ export interface Part {
    * routed experts, or the feed-forward matrices of a layer without them; of the output, its matrix where it has its own.
    */
   isHeavy: boolean;
+  /** The output matrix that is the token embedding a second time: it cannot be placed by name. */
+  isTied: boolean;
   /** A matrix that rows are multiplied by; the others (norms, biases) cost next to nothing. */
   isMatrix: boolean;
   /** Index into `tensors` of the source. */
@@ -46,8 +48,6 @@ export interface ModelLayout {
   layers: Part[][];
   /** What stays on the host in any plan: looked up row by row (token embeddings). */
   input: Part[];
-  /** The output matrix is the token embedding: on a device it is there a second time, beside the host's. */
-  tiedOutput: boolean;
   outputLayer: number;
   /** One number for each layer, the same for layers whose parts and heads are alike. */
   signatures: number[];
@@ -75,11 +75,17 @@ export function layoutOf(
   for (const part of layers[outputLayer]!) part.isHeavy = part.isMatrix;
   const hasOutput = layers[outputLayer]!.some(({ name }) => name === "output.weight");
   const embedding = input.find(({ name }) => name === "token_embd.weight");
-  const tiedOutput = !hasOutput && embedding !== undefined;
-  if (tiedOutput)
-    layers[outputLayer]!.push({ ...embedding, kind: "output", isMatrix: true, adapterBytes: 0 });
+  // On a device it is there a second time, beside the host's.
+  if (!hasOutput && embedding)
+    layers[outputLayer]!.push({
+      ...embedding,
+      kind: "output",
+      isMatrix: true,
+      isTied: true,
+      adapterBytes: 0,
+    });
   const signatures = signaturesOf(layers, source);
-  return { source, layers, input, tiedOutput, outputLayer, signatures };
+  return { source, layers, input, outputLayer, signatures };
 }
 
 function signaturesOf(layers: Part[][], { outline }: ModelSource): number[] {
@@ -120,7 +126,7 @@ function partOf(tensor: SourceTensor, index: number, adapterBytes: number): Part
   const isMatrix = name.endsWith(".weight") && shape.filter((length) => length > 1).length > 1;
   const isExpert = isExpertTensor(name);
   return {
-    ...{ name, type, shape, bytes, adapterBytes, index, isExpert, isMatrix, isHeavy: false },
+    ...{ name, type, shape, bytes, adapterBytes, index, isExpert, isMatrix, isHeavy: false, isTied: false },
     kind: kindOf(name, isExpert),
     stage: stageOf(name),
   };

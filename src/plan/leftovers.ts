@@ -215,5 +215,5 @@ function takeCompanions(
 
 function isMovable({ pinned }: PlacementProblem, part: Part): boolean {
   // A tied output has the token embedding's name: it goes with its layer or not at all.
-  return part.isMatrix && !pinned.has(part.index) && part.name !== "token_embd.weight";
+  return part.isMatrix && !pinned.has(part.index) && !part.isTied;
 }

@@ -33,8 +33,8 @@ export function weightBytes(
   for (const part of layout.input) places[0]! += padded(part.bytes, hostAlignmentBytes);
   for (const [layer, { parts }] of placement.layers.entries()) {
     for (const [index, place] of parts.entries()) {
-      if (place === host && layout.tiedOutput && layout.layers[layer]![index]!.name === "token_embd.weight")
-        continue;
+      // On the host it is there already, as the token embedding.
+      if (place === host && layout.layers[layer]![index]!.isTied) continue;
       places[place + 1]! += alignedBytes(layout.layers[layer]![index]!.bytes, place, alignments);
     }
   }

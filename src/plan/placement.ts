@@ -193,7 +193,7 @@ class LayerTable {
       layout.layers[layer]!.reduce((sum, part) => {
         const isMoved = !pinned.has(part.index) && (isWhole || !part.isHeavy || place === host);
         // A tied output is on the host already, as the token embedding.
-        const isThere = place === host && part.name === "token_embd.weight";
+        const isThere = place === host && part.isTied;
         return isMoved && !isThere ? sum + partBytes(part, place, alignments) : sum;
       }, 0),
     );

@@ -5,6 +5,7 @@ import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import { formatBytes } from "../units.js";
 import { checkPlan } from "./check.js";
+import { totalBytes } from "./memory.js";
 import type { ModelPlan } from "./model-plan.js";
 import { modelPlanSchema } from "./saved-plan-schema.js";
 
@@ -71,9 +72,8 @@ export function refuseContradiction(plan: ModelPlan, path: string): void {
 function contradictionIn({ fits, devices, host, settings, engine }: ModelPlan): string | undefined {
   if (!fits) return "fits";
   for (const { name, plannedBytes, budgetBytes, breakdown } of [...devices, host]) {
-    const { weights, kv, compute, runtime } = breakdown;
     const reads = engine.loadMode === "mmap" && name === host.name;
-    if (plannedBytes !== weights + kv + compute + runtime) return `${name}.plannedBytes`;
+    if (plannedBytes !== totalBytes(breakdown)) return `${name}.plannedBytes`;
     if (plannedBytes > budgetBytes && !reads) return `${name}.budgetBytes`;
   }
   const shared = ["contextLength", "sequences", "microBatch", "kvTypeK", "kvTypeV", "loadMode"] as const;

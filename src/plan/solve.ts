@@ -1,6 +1,6 @@
 import { defaultFields } from "./defaults.js";
 import { type Fitted, Fitter, fits, type Machine, type SolveRequest } from "./fit.js";
-import { canQuantiseKv, cellsMultiple } from "./memory.js";
+import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
 
@@ -143,8 +143,5 @@ function throughputOf(fitted: Fitted, { facts }: Machine): number {
 
 /** Within a hundredth of the budgets by the formulas: worth measuring. */
 function nearlyFits({ over, memory }: Fitted): boolean {
-  return over.every((bytes, index) => {
-    const { weights, kv, compute, runtime } = memory[index]!;
-    return bytes <= 0.01 * (weights + kv + compute + runtime);
-  });
+  return over.every((bytes, index) => bytes <= 0.01 * totalBytes(memory[index]!));
 }

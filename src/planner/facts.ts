@@ -1,5 +1,3 @@
-import { listDevices } from "../engine/engine.js";
-import type { LibraryWish } from "../engine/native/libraries.js";
 import type { Device } from "../engine/protocol.js";
 import { cpuFacts } from "../hardware/cpu.js";
 import type { ComputeSpeed, DeviceFacts, HardwareFacts, LinkSpeed } from "../hardware/facts.js";
@@ -19,18 +17,10 @@ export interface Calibration {
 }
 
 /**
- * The facts of this machine: memory and devices read afresh, speeds as the doctor measured them. Without a calibration,
- * or for a device that it lacks, they are assumed: a known card's published ones, else those of its kind, and
- * `origin` is `assumed`. Errors: those of the libraries.
+ * The facts of this machine: memory read afresh, devices as listed, speeds as the doctor measured them. Without a
+ * calibration, or for a device that it lacks, they are assumed: a known card's published ones, else those of its kind,
+ * and `origin` is `assumed`.
  */
-export async function gatherFacts(
-  options: { libraries?: LibraryWish; calibration?: Calibration } = {},
-): Promise<HardwareFacts> {
-  const devices = await listDevices(options.libraries ? { libraries: options.libraries } : {});
-  return factsOf(devices, options.calibration);
-}
-
-/** The facts of this machine with devices that are already listed. */
 export function factsOf(devices: readonly Device[], calibration?: Calibration): HardwareFacts {
   const offload = devices.filter(({ kind }) => kind === "gpu" || kind === "integrated-gpu");
   const isMeasured = calibration !== undefined && offload.every(({ name }) => calibration.devices[name]);

@@ -33,21 +33,12 @@ export async function openPlanned(request: PlannedRequest, options: EngineOption
     const facts: HardwareFacts = learned ? withRuntimeOf(current, learned) : current;
     const plan = await planModel({ ...request, libraries, facts, measurer });
     if (!plan.fits) throw doesNotFit(plan);
-    const engine = await Engine.open(plan.engine, options, measurer);
-    try {
-      await warmUp(engine, plan);
-      const found = await excesses(engine, plan);
-      if (found.length === 0) return { engine, plan };
-      last = found[0]!;
-      learned = withExcess(facts, found);
-    } catch (error) {
-      await engine.close();
-      throw error;
-    }
-    await engine.close();
+    const held = await openHeld(plan, options, measurer);
+    if (held.engine) return { engine: held.engine, plan };
+    last = held.found[0]!;
+    learned = withExcess(facts, held.found);
   }
-  const { device, usedBytes, budgetBytes, plannedBytes } = last!;
-  throw new JaugeError("plan-exceeded", { device, usedBytes, budgetBytes, plannedBytes });
+  throw exceeded(last!);
 }
 
 /**
@@ -55,17 +46,32 @@ export async function openPlanned(request: PlannedRequest, options: EngineOption
  * Errors: `plan-exceeded`, those of `Engine.open`.
  */
 export async function openAsPlanned(plan: ModelPlan, options: EngineOptions): Promise<Planned> {
-  const engine = await Engine.open(plan.engine, options);
+  const { engine, found } = await openHeld(plan, options);
+  if (!engine) throw exceeded(found[0]!);
+  return { engine, plan };
+}
+
+/** Opens an engine and holds it to its budgets: it is there where it keeps them, else it is closed again. */
+async function openHeld(
+  plan: ModelPlan,
+  options: EngineOptions,
+  measurer?: Measurer,
+): Promise<{ engine?: Engine; found: Excess[] }> {
+  const engine = await Engine.open(plan.engine, options, measurer);
   try {
     await warmUp(engine, plan);
-    const [excess] = await excesses(engine, plan);
-    if (!excess) return { engine, plan };
-    const { device, usedBytes, budgetBytes, plannedBytes } = excess;
-    throw new JaugeError("plan-exceeded", { device, usedBytes, budgetBytes, plannedBytes });
+    const found = await excesses(engine, plan);
+    if (found.length === 0) return { engine, found };
+    await engine.close();
+    return { found };
   } catch (error) {
     await engine.close();
     throw error;
   }
+}
+
+function exceeded({ device, usedBytes, budgetBytes, plannedBytes }: Excess): JaugeError<"plan-exceeded"> {
+  return new JaugeError("plan-exceeded", { device, usedBytes, budgetBytes, plannedBytes });
 }
 
 /** The error of a plan that fits nowhere, with the ways that would. */

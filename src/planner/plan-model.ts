@@ -150,7 +150,7 @@ function fixedPlacement(
     const expression = new RegExp(pattern);
     const place = facts.devices.findIndex(({ name }) => name.toLowerCase() === placement.toLowerCase());
     for (const part of layout.layers.flat())
-      if (part.name !== "token_embd.weight" && expression.test(part.name)) pinned.set(part.index, place);
+      if (!part.isTied && expression.test(part.name)) pinned.set(part.index, place);
   }
   const { gpuLayers } = wishes;
   const all = layout.outputLayer + 1;

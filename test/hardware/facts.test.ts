@@ -3,7 +3,8 @@ import type { Device } from "../../src/engine/protocol.js";
 import { cpuFacts } from "../../src/hardware/cpu.js";
 import { hardwareFile } from "../../src/hardware/facts-schema.js";
 import { profiles } from "../../src/hardware/profiles.js";
-import { type Calibration, factsOf, gatherFacts } from "../../src/planner/facts.js";
+import { cachedFacts } from "../../src/planner/cached-facts.js";
+import { type Calibration, factsOf } from "../../src/planner/facts.js";
 import { cpu, hasVulkan, vulkan } from "../engine/harness.js";
 
 const known = profiles["rtx-4090-24gb"]!.facts;
@@ -31,7 +32,7 @@ const calibration: Calibration = {
 
 describe("the facts of this machine", () => {
   it("are a valid hardware file, and hold no device on a machine without one", async () => {
-    const facts = await gatherFacts(cpu);
+    const facts = await cachedFacts(cpu.libraries!);
     expect(hardwareFile.parse(facts)).toEqual(facts);
     expect(facts.devices).toEqual([]);
     expect(facts.origin).toBe("assumed");
@@ -39,7 +40,7 @@ describe("the facts of this machine", () => {
   });
 
   it.runIf(hasVulkan)("hold llvmpipe as a device in the host's memory", { retry: 3 }, async () => {
-    const facts = await gatherFacts(vulkan);
+    const facts = await cachedFacts(vulkan.libraries!);
     expect(hardwareFile.parse(facts)).toEqual(facts);
     expect(facts.devices).toHaveLength(1);
     expect(facts.devices[0]).toMatchObject({ name: "Vulkan0", kind: "gpu" });
