@@ -1,5 +1,5 @@
-import type { MetadataArray, MetadataValue } from "../../../gguf/metadata.js";
-import type { TensorTypeName } from "../../../gguf/tensor-types.js";
+import type { MetadataArray, MetadataValue } from "../../gguf/metadata.js";
+import type { TensorTypeName } from "../../gguf/tensor-types.js";
 import { type Config, limits } from "./config.js";
 
 /** What a converter makes of a configuration: hyperparameters without the architecture's prefix, and tensors. */

@@ -1,6 +1,6 @@
-import { JaugeError } from "../../../errors.js";
-import { localized } from "../../../messages/locale.js";
-import { sourceProblems } from "../../../messages/source.js";
+import { JaugeError } from "../../errors.js";
+import { localized } from "../../messages/locale.js";
+import { sourceProblems } from "../../messages/source.js";
 
 const problems = localized(sourceProblems);
 
