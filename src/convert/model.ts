@@ -1,4 +1,4 @@
-import type { MetadataValue } from "../gguf/metadata.js";
+import type { WritableValue } from "../gguf/encode.js";
 import type { TensorShape } from "../gguf/writer.js";
 
 /**
@@ -12,7 +12,7 @@ export interface ConvertibleModel {
   /** What the source is, for people: `safetensors, LlamaForCausalLM`. */
   readonly format: string;
   /** All keys but `general.file_type` and `general.quantization_version`, which say what the writer made of it. */
-  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  readonly metadata: ReadonlyMap<string, WritableValue>;
   /** In the order llama.cpp's converter writes them. */
   readonly tensors: readonly ConvertibleTensor[];
   /**

@@ -5,22 +5,16 @@ import { promisify } from "node:util";
 import { JaugeError } from "../errors.js";
 import { fileReasons } from "../messages/gguf.js";
 import { localized } from "../messages/locale.js";
-import { encodeMetadata, encodeString, uint32, uint64, type WritableMetadata } from "./encode.js";
-import { longestTensorName, type TensorTypeName, tensorBytes, tensorTypes } from "./tensor-types.js";
+import type { WritableMetadata } from "./encode.js";
+import { encodeHeader, type GgufLayout, layoutOf, type TensorShape } from "./layout.js";
+
+export type { TensorShape } from "./layout.js";
 
 /** What a GGUF file is made of. */
 export interface GgufContents {
   /** In file order; a `Metadata` of `readGguf` can be passed on, its arrays are copied from their file. */
   metadata: WritableMetadata;
   tensors: readonly TensorSource[];
-}
-
-/** A tensor as a header lists it. */
-export interface TensorShape {
-  name: string;
-  type: TensorTypeName;
-  /** Row length first. */
-  shape: readonly number[];
 }
 
 export interface TensorSource extends TensorShape {
@@ -58,8 +52,7 @@ export async function writeGguf(
   });
   try {
     const output = new Output(path, handle);
-    await writeHeader(output, contents, layout, alignment);
-    await output.padTo(alignment);
+    for await (const bytes of encodeHeader(contents, layout)) await output.write(bytes);
     await writeTensors(output, contents.tensors, layout, alignment, options);
     await output.flush();
     await handle.sync();
@@ -93,8 +86,7 @@ export async function writeHollowGguf(
   });
   try {
     const output = new Output(path, handle);
-    await writeHeader(output, contents, layout, alignment);
-    await output.padTo(alignment);
+    for await (const bytes of encodeHeader(contents, layout)) await output.write(bytes);
     await output.flush();
     const bytes = output.bytes + layout.end;
     await allowHoles(path);
@@ -116,58 +108,10 @@ async function allowHoles(path: string): Promise<void> {
   await promisify(execFile)("fsutil", ["sparse", "setflag", path]).catch(() => {});
 }
 
-interface Layout {
-  /** Bytes and offset of each tensor, from the start of the tensor data. */
-  tensors: { bytes: number; offset: number }[];
-  totalBytes: number;
-  /** Where the data end, padding included. */
-  end: number;
-}
-
-function layoutOf(tensors: readonly TensorShape[], alignment: number): Layout {
-  let end = 0;
-  const names = new Set<string>();
-  const placed = tensors.map(({ name, type, shape }) => {
-    const nameBytes = Buffer.byteLength(name);
-    if (nameBytes === 0 || nameBytes > longestTensorName || name.includes("\0") || names.has(name))
-      throw new RangeError(`${JSON.stringify(name)} cannot name a tensor, or does already`);
-    names.add(name);
-    const bytes = tensorBytes(type, shape);
-    if (bytes === undefined) throw new RangeError(`${name}: [${shape.join(", ")}] is no shape for ${type}`);
-    const offset = end;
-    end += Math.ceil(bytes / alignment) * alignment;
-    return { bytes, offset };
-  });
-  return { tensors: placed, totalBytes: placed.reduce((sum, tensor) => sum + tensor.bytes, 0), end };
-}
-
-async function writeHeader(
-  output: Output,
-  contents: { metadata: WritableMetadata; tensors: readonly TensorShape[] },
-  layout: Layout,
-  alignment: number,
-): Promise<void> {
-  const metadata = new Map(contents.metadata.entries());
-  metadata.delete("general.alignment");
-  if (alignment !== 32) metadata.set("general.alignment", { type: "uint32", value: alignment });
-  await output.write(Buffer.from("GGUF", "latin1"));
-  await output.write(uint32(3));
-  await output.write(uint64(contents.tensors.length));
-  await output.write(uint64(metadata.size));
-  for await (const bytes of encodeMetadata(metadata)) await output.write(bytes);
-  for (const [index, { name, type, shape }] of contents.tensors.entries()) {
-    await output.write(encodeString(name));
-    await output.write(uint32(shape.length));
-    for (const dimension of shape) await output.write(uint64(dimension));
-    await output.write(uint32(tensorTypes[type].id));
-    await output.write(uint64(layout.tensors[index]!.offset));
-  }
-}
-
 async function writeTensors(
   output: Output,
   tensors: readonly TensorSource[],
-  layout: Layout,
+  layout: GgufLayout,
   alignment: number,
   { signal, onProgress }: WriteOptions,
 ): Promise<void> {
@@ -233,7 +177,8 @@ class Output {
   }
 }
 
-function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
+/** The `file-unwritable` error of a failed system call. */
+export function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
   const reasons: Record<string, string> = localized(fileReasons);
   const reason =
     reasons[(cause as NodeJS.ErrnoException)?.code ?? ""] ?? String((cause as Error)?.message ?? cause);
