@@ -9,15 +9,18 @@ import { locale } from "./messages/locale.js";
 import { planErrors } from "./messages/plan.js";
 import { promptErrors } from "./messages/prompt.js";
 import { sourceErrors } from "./messages/source.js";
+import { weightsErrors } from "./messages/weights.js";
 
 const catalogue = {
   en: {
     ...{ ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
+    ...weightsErrors.en,
   },
   fr: {
     ...{ ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
+    ...weightsErrors.fr,
   },
 };
 type Catalogue = (typeof catalogue)["en"];

@@ -47,8 +47,8 @@ const en = {
     fix: "Take config.json from the model's own page, unchanged.",
   }),
   "source-config-unknown": (f: { path: string; architecture: string; known: string[] }): ErrorText => ({
-    what: `${f.path}: plans from the configuration of "${f.architecture}" models are not known`,
-    fix: `Plan from a GGUF of it instead, also over HTTP. Configurations are known for: ${f.known.join(", ")}.`,
+    what: `${f.path}: "${f.architecture}" is no kind of model that is known here`,
+    fix: `Take a GGUF of it instead. Known kinds: ${f.known.join(", ")}.`,
   }),
   "source-mix-unknown": (f: { mix: string; known: string[] }): ErrorText => ({
     what: `"${f.mix}" is no quantisation mix`,
@@ -102,8 +102,8 @@ const fr: typeof en = {
     fix: "Prenez le config.json de la page du modèle, sans modification.",
   }),
   "source-config-unknown": (f) => ({
-    what: `${f.path} : les configurations de modèles « ${f.architecture} » ne sont pas connues`,
-    fix: `Partez plutôt d'un GGUF du modèle, même par HTTP. Les configurations connues : ${f.known.join(", ")}.`,
+    what: `${f.path} : « ${f.architecture} » n'est pas un genre de modèle connu ici`,
+    fix: `Prenez plutôt un GGUF du modèle. Les genres connus : ${f.known.join(", ")}.`,
   }),
   "source-mix-unknown": (f) => ({
     what: `« ${f.mix} » n'est pas un mélange de quantification`,
@@ -116,6 +116,7 @@ export const sourceErrors = { en, fr };
 const problemsEn = {
   missing: () => "is missing",
   notA: (f: { expected: string }) => `is no ${f.expected}`,
+  notNumbers: (f: { count: number }) => `is no list of ${f.count} numbers`,
   outOfRange: (f: { value: number; low: number; high: number }) =>
     `${f.value} is outside ${f.low} to ${f.high}`,
   notMultiple: (f: { value: number; of: number; what: string }) =>
@@ -129,6 +130,7 @@ const problemsEn = {
 const problemsFr: typeof problemsEn = {
   missing: () => "est absent",
   notA: (f) => `n'est pas de type ${f.expected}`,
+  notNumbers: (f) => `n'est pas une liste de ${f.count} nombres`,
   outOfRange: (f) => `${f.value} sort de l'intervalle de ${f.low} à ${f.high}`,
   notMultiple: (f) => `${f.value} n'est pas un multiple de ${f.what} (${f.of})`,
   notJson: () => "n'est pas du JSON",

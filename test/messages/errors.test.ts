@@ -9,6 +9,7 @@ import { hardwareErrors } from "../../src/messages/hardware.js";
 import { planErrors } from "../../src/messages/plan.js";
 import { promptErrors } from "../../src/messages/prompt.js";
 import { sourceErrors } from "../../src/messages/source.js";
+import { weightsErrors } from "../../src/messages/weights.js";
 
 type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
@@ -21,6 +22,7 @@ const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   plan: planErrors,
   prompt: promptErrors,
   source: sourceErrors,
+  weights: weightsErrors,
 };
 
 /** Facts with every field that a text may ask for. */

@@ -72,6 +72,15 @@ export class Config {
     return value;
   }
 
+  /** A list of `count` finite numbers. */
+  numbers(names: string, count: number): number[] {
+    const [name, value] = this.find(names);
+    if (value === undefined) throw this.invalid(name, problems.missing());
+    if (!Array.isArray(value) || value.length !== count || !value.every((item) => Number.isFinite(item)))
+      throw this.invalid(name, problems.notNumbers({ count }));
+    return value;
+  }
+
   /** The number of items of a list; 0 where there is none. */
   count(names: string): number {
     const [name, value] = this.find(names);

@@ -1,16 +1,8 @@
-import {
-  attention,
-  type Blueprint,
-  booleans,
-  commonHyperparameters,
-  dimensionsOf,
-  gatedFeedForward,
-  uint32,
-  wholeModel,
-} from "./blueprint.js";
+import { attention, type Blueprint, gatedFeedForward, same, wholeModel } from "./blueprint.js";
 import { type Config, limits } from "./config.js";
+import { booleans, commonHyperparameters, dimensionsOf, uint32 } from "./hyperparameters.js";
 
-/** OLMo 2 and 3: norms behind attention and feed-forward, not before. Source: conversion/olmo.py. */
+/** OLMo 2 and 3: norms behind attention and feed-forward, not before. Source: conversion/olmo.py, src/models/olmo2.cpp. */
 export function olmo2(config: Config): Blueprint {
   const d = dimensionsOf(config);
   const hyperparameters = commonHyperparameters(config, d);
@@ -25,13 +17,17 @@ export function olmo2(config: Config): Blueprint {
   return {
     architecture: "olmo2",
     hyperparameters,
-    tensors: wholeModel(d, false, () => [
-      ...attention(d),
-      ["attn_q_norm.weight", d.headSize * d.heads],
-      ["attn_k_norm.weight", d.headSize * d.kvHeads],
-      ["post_attention_norm.weight", d.hidden],
-      ...gatedFeedForward(d.hidden, d.feedForward),
-      ["post_ffw_norm.weight", d.hidden],
-    ]),
+    tensors: wholeModel(d, {
+      isTied: config.boolean("tie_word_embeddings", false),
+      needsOutput: true,
+      layer: () => [
+        ...attention(d),
+        same("attn_q_norm.weight", "self_attn.q_norm.weight", d.headSize * d.heads),
+        same("attn_k_norm.weight", "self_attn.k_norm.weight", d.headSize * d.kvHeads),
+        same("post_attention_norm.weight", "post_attention_layernorm.weight", d.hidden),
+        ...gatedFeedForward(d.hidden, d.feedForward),
+        same("post_ffw_norm.weight", "post_feedforward_layernorm.weight", d.hidden),
+      ],
+    }),
   };
 }

@@ -1,8 +1,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { configArchitectures } from "../../../src/convert/architectures/known.js";
 import { exampleConfigs } from "../../../src/planner/sources/examples.js";
-import { configArchitectures, sourceFromConfig } from "../../../src/planner/sources/from-config.js";
+import { sourceFromConfig } from "../../../src/planner/sources/from-config.js";
 import { openSource } from "../../../src/planner/sources/open.js";
 import { requantised } from "../../../src/planner/sources/requantised.js";
 import type { MixName } from "../../../src/quantize/mixes.js";
