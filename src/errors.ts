@@ -1,3 +1,4 @@
+import { checkpointErrors } from "./messages/checkpoint.js";
 import { cliErrors } from "./messages/cli-errors.js";
 import { doctorErrors } from "./messages/doctor.js";
 import { engineErrors } from "./messages/engine.js";
@@ -16,11 +17,13 @@ const catalogue = {
     ...{ ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
     ...weightsErrors.en,
+    ...checkpointErrors.en,
   },
   fr: {
     ...{ ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
     ...weightsErrors.fr,
+    ...checkpointErrors.fr,
   },
 };
 type Catalogue = (typeof catalogue)["en"];

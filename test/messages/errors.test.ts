@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { checkpointErrors } from "../../src/messages/checkpoint.js";
 import { cliErrors } from "../../src/messages/cli-errors.js";
 import { doctorErrors } from "../../src/messages/doctor.js";
 import { engineErrors } from "../../src/messages/engine.js";
@@ -13,6 +14,7 @@ import { weightsErrors } from "../../src/messages/weights.js";
 
 type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
+  checkpoint: checkpointErrors,
   cli: cliErrors,
   doctor: doctorErrors,
   engine: engineErrors,

@@ -1,0 +1,213 @@
+import { type CopiedDimension, copyElements } from "./copy-elements.js";
+
+/** Fills `target` with consecutive elements of a storage, from `firstElement` on. */
+export type ElementReader = (target: Uint8Array, firstElement: number) => Promise<void>;
+
+/** Where the elements of a tensor lie in its storage, in elements. */
+export interface StridedLayout {
+  readonly shape: readonly number[];
+  /** As many as the shape has; 0 where a dimension repeats. */
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** What one read of the storage may take; more makes no read faster. */
+const scratchBytes = 4 * 1024 * 1024;
+/** Reading over a gap is faster than a second read, up to this. */
+const longestGapBytes = 64 * 1024;
+/** What transposed tensors are gathered by. */
+const bandBytes = 64 * 1024 * 1024;
+
+/**
+ * Reads a tensor in row-major order, whatever its strides: runs that lie in a row go straight to the target, all else
+ * through blocks of the storage. Memory is bounded, however large the tensor and however the strides are.
+ */
+export function stridedReader(
+  storage: ElementReader,
+  elementBytes: number,
+  layout: StridedLayout,
+  bands: BandKeeper,
+): ElementReader {
+  const dimensions = collapse(layout);
+  const [outer] = dimensions;
+  if (!outer || (dimensions.length === 1 && outer.stride === 1))
+    return (target, firstElement) => storage(target, layout.offset + firstElement);
+
+  const gather: ElementReader = async (target, firstElement) => {
+    // typed arrays of whole elements must start at a multiple of them
+    const isAligned = target.byteOffset % Math.min(elementBytes, 4) === 0;
+    const aligned = isAligned ? target : new Uint8Array(target.byteLength);
+    const job = { storage, elementBytes, target: aligned };
+    const count = target.byteLength / elementBytes;
+    for (const box of boxesOf(dimensions, layout.offset, firstElement, count)) await gatherBox(job, box);
+    if (!isAligned) target.set(aligned);
+  };
+  const rowElements = dimensions.slice(1).reduce((product, { size }) => product * size, 1);
+  const bandRows = Math.floor(bandBytes / (rowElements * elementBytes));
+  const isOutOfOrder = dimensions.some(({ stride }) => stride > outer.stride);
+  if (!isOutOfOrder || bandRows < 2) return gather;
+  // a row of a transposed tensor is spread over all of its storage: many are gathered at a time and kept
+  const band = Math.min(bandRows, outer.size) * rowElements;
+  return bands.reader(gather, elementBytes, band, outer.size * rowElements);
+}
+
+/**
+ * Keeps the rows that were gathered last, for the reads behind. One for a whole checkpoint: its memory is that of one
+ * band, and reads that need it take turns.
+ */
+export class BandKeeper {
+  private turn: Promise<unknown> = Promise.resolve();
+  private kept: { gather: ElementReader; first: number } | undefined;
+  private memory: Uint8Array | undefined;
+
+  /** Reads by bands of so many elements, of a tensor of `elements`. */
+  reader(gather: ElementReader, elementBytes: number, band: number, elements: number): ElementReader {
+    const readBand = async (target: Uint8Array, firstElement: number) => {
+      const first = firstElement - (firstElement % band);
+      const bytes = Math.min(band, elements - first) * elementBytes;
+      if (this.kept?.gather !== gather || this.kept.first !== first) {
+        this.kept = undefined;
+        if ((this.memory?.byteLength ?? 0) < bytes) this.memory = new Uint8Array(bytes);
+        await gather(this.memory!.subarray(0, bytes), first);
+        this.kept = { gather, first };
+      }
+      const start = (firstElement - first) * elementBytes;
+      const part = Math.min(target.byteLength, bytes - start);
+      target.set(this.memory!.subarray(start, start + part));
+      return part;
+    };
+    return async (target, firstElement) => {
+      for (let done = 0; done < target.byteLength; ) {
+        const rest = target.subarray(done);
+        const at = firstElement + done / elementBytes;
+        const mine = this.turn.then(() => readBand(rest, at));
+        this.turn = mine.catch(() => {});
+        done += await mine;
+      }
+    };
+  }
+
+  /** Gives the memory back. */
+  clear(): void {
+    this.kept = undefined;
+    this.memory = undefined;
+  }
+}
+
+interface Dimension {
+  size: number;
+  stride: number;
+}
+
+/** The same elements in the same order with as few dimensions as can be. */
+function collapse({ shape, strides }: StridedLayout): Dimension[] {
+  const dimensions: Dimension[] = [];
+  for (const [index, size] of shape.entries()) {
+    if (size === 1) continue;
+    const stride = strides[index]!;
+    const outer = dimensions.at(-1);
+    if (outer && outer.stride === stride * size) {
+      outer.size *= size;
+      outer.stride = stride;
+    } else {
+      dimensions.push({ size, stride });
+    }
+  }
+  return dimensions;
+}
+
+/** A block of elements, by the strides it has in the storage (`from`) and in the target (`to`). */
+interface Box {
+  dimensions: CopiedDimension[];
+  from: number;
+  to: number;
+}
+
+/** Cuts consecutive elements into blocks: the rest of a row, whole rows, the start of a row, at every level. */
+function boxesOf(dimensions: readonly Dimension[], offset: number, first: number, count: number): Box[] {
+  const boxes: Box[] = [];
+  // row-major strides, outermost first
+  const rows = dimensions.map((_, level) =>
+    dimensions.slice(level + 1).reduce((product, { size }) => product * size, 1),
+  );
+  const add = (level: number, from: number, start: number, length: number, to: number) => {
+    const row = rows[level]!;
+    const { stride } = dimensions[level]!;
+    let at = start;
+    let left = length;
+    const intoRow = at % row;
+    if (intoRow > 0 && left > 0) {
+      const part = Math.min(row - intoRow, left);
+      add(level + 1, from + Math.floor(at / row) * stride, intoRow, part, to);
+      at += part;
+      left -= part;
+    }
+    const whole = Math.floor(left / row);
+    if (whole > 0) {
+      const inner = dimensions.slice(level + 1);
+      const all = [
+        { size: whole, from: stride, to: row },
+        ...inner.map(({ size, stride }, index) => ({ size, from: stride, to: rows[level + 1 + index]! })),
+      ];
+      boxes.push({ dimensions: all, from: from + (at / row) * stride, to: to + at - start });
+      at += whole * row;
+      left -= whole * row;
+    }
+    if (left > 0) add(level + 1, from + Math.floor(at / row) * stride, 0, left, to + at - start);
+  };
+  add(0, offset, first, count, 0);
+  return boxes;
+}
+
+interface Gathering {
+  storage: ElementReader;
+  elementBytes: number;
+  target: Uint8Array;
+}
+
+/** Reads what a block spans in the storage, part by part along its longest stride, and copies what belongs to it. */
+async function gatherBox(job: Gathering, box: Box): Promise<void> {
+  const { storage, elementBytes, target } = job;
+  const order = box.dimensions.filter(({ size }) => size > 1).sort((a, b) => b.from - a.from);
+  const spans = order.map((_, level) => span(order.slice(level)));
+  const most = Math.floor(scratchBytes / elementBytes);
+  let scratch: Uint8Array | undefined;
+
+  const gather = async (level: number, from: number, to: number): Promise<void> => {
+    const rest = order.slice(level);
+    const [longest, ...inner] = rest;
+    const isRun = inner.length === 0 && (!longest || (longest.from === 1 && longest.to === 1));
+    if (isRun) {
+      const start = to * elementBytes;
+      return storage(target.subarray(start, start + (longest?.size ?? 1) * elementBytes), from);
+    }
+    const innerSpan = spans[level + 1] ?? 1;
+    const gap = longest!.from - innerSpan;
+    const isFar = gap * elementBytes > longestGapBytes;
+    const fitting = isFar || innerSpan > most ? 1 : partsIn(most, innerSpan, longest!);
+    for (let first = 0; first < longest!.size; first += fitting) {
+      const size = Math.min(fitting, longest!.size - first);
+      const start = from + first * longest!.from;
+      const end = to + first * longest!.to;
+      if (fitting === 1 && (inner.length > 0 || isFar)) {
+        await gather(level + 1, start, end);
+        continue;
+      }
+      const elements = (size - 1) * longest!.from + innerSpan;
+      scratch ??= new Uint8Array(Math.min(most, spans[level]!) * elementBytes);
+      await storage(scratch.subarray(0, elements * elementBytes), start);
+      copyElements(elementBytes, scratch, 0, target, end, [{ ...longest!, size }, ...inner]);
+    }
+  };
+  await gather(0, box.from, box.to);
+}
+
+/** Elements from the first to the last of a block. */
+function span(dimensions: readonly CopiedDimension[]): number {
+  return dimensions.reduce((sum, { size, from }) => sum + (size - 1) * from, 1);
+}
+
+/** How many steps along `longest` a read of `most` elements takes in. */
+function partsIn(most: number, innerSpan: number, longest: CopiedDimension): number {
+  return longest.from === 0 ? longest.size : Math.floor((most - innerSpan) / longest.from) + 1;
+}
