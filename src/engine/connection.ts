@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, JaugeError } from "../errors.js";
+import { streamFromRows } from "../plan/plan.js";
 import type { Answers, Asks, FromHost, RequestName } from "./protocol.js";
 
 export interface ConnectionOptions {
@@ -40,7 +41,11 @@ export class Connection {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       // Native calls run on libuv's threads. With one of them, all calls find ggml's thread pool and their caches warm.
-      env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
+      env: {
+        ...process.env,
+        UV_THREADPOOL_SIZE: "1",
+        GGML_OP_OFFLOAD_MIN_BATCH: String(streamFromRows),
+      },
       execArgv: [],
       // Ctrl-C in a terminal reaches every process of its group; this one is ours to end. (Windows would open a window.)
       detached: process.platform !== "win32",

@@ -1,5 +1,6 @@
 import type { HardwareFacts } from "../hardware/facts.js";
 import { type ModelLayout, type Part, type Stage, stages } from "./layout.js";
+import { streamFromRows } from "./plan.js";
 import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
 
 /** Host memory and CPU. Devices are their index in the hardware facts. */
@@ -46,9 +47,6 @@ export interface PlaceCost {
  * lies a cell further. Measured on the CPU with 4 to 16 KV heads: 5 to 7 of 27 GB/s.
  */
 const cacheReading = { host: 0.25, device: 0.7 };
-
-/** Batches from this many rows on are computed on a device with streamed weights (ggml's `op_offload` threshold). */
-const streamFromRows = 32;
 
 /** What a layer's graph does at a stage beside its matrices: norms, RoPE, copies into the cache, sums. */
 interface SmallWork {

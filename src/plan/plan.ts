@@ -43,7 +43,7 @@ export interface Plan {
    * without a device `repacked`.
    */
   hostMemory?: "pinned" | "repacked" | "mapped";
-  /** Let a device compute large batches (32 tokens or more) with weights streamed from the host; yes where absent. */
+  /** Let a device compute large batches (`streamFromRows` tokens or more) with weights streamed from the host; yes where absent. */
   streamWeights?: boolean;
   /** LoRA adapters, added in order. */
   adapters: { path: string; scale: number }[];
@@ -54,6 +54,18 @@ export interface Plan {
   ropeFrequencyScale?: number;
   /** Most tokens with logits in one micro-batch; `sequences` × 9 where absent (a token and 8 speculated). */
   outputs?: number;
+}
+
+/**
+ * Batches of this many rows or more are computed on a device, with the weights of the host streamed to it; smaller ones
+ * where the weights are. One more than ggml's own default, so that the largest batch that is not streamed is a
+ * whole number of tokens for 1, 2, 4, 8, 16 or 32 sequences: only such a batch can be reserved in advance.
+ */
+export const streamFromRows = 33;
+
+/** Whether any batch of a plan is computed on a device with streamed weights. */
+export function streams({ devices, streamWeights, microBatch }: Plan): boolean {
+  return devices?.length !== 0 && streamWeights !== false && microBatch >= streamFromRows;
 }
 
 export interface TensorOverride {

@@ -5,7 +5,7 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import type { Measure } from "../plan/fit.js";
 import { computeEstimate, type PlaceMemory } from "../plan/memory.js";
 import type { ModelPlan } from "../plan/model-plan.js";
-import type { MemoryUse, Plan } from "../plan/plan.js";
+import { type MemoryUse, type Plan, streamFromRows, streams } from "../plan/plan.js";
 
 /** Dry runs of one model, given as a file that has its header. */
 export interface DryRuns extends AsyncDisposable {
@@ -33,8 +33,7 @@ export function hereMeasure(
         runs.exactness = "formula";
         return byFormula(plan, modelled, outline);
       }
-      if (!computesElsewhere(plan)) return uses;
-      return withLargerCompute(uses, await measurer.measure({ ...ghost, microBatch: plan.sequences }));
+      return streams(plan) ? withUnstreamed(uses, ghost, measurer) : uses;
     },
     [Symbol.asyncDispose]: async () => {
       if (!given) await measurer[Symbol.asyncDispose]();
@@ -58,18 +57,25 @@ function byFormula(
 }
 
 /**
- * Whether a token at a time is computed in other places than a micro-batch: weights on the host are streamed to a
- * device for batches of 32 rows or more. The dry run sizes the graph of a micro-batch alone, where a load reserves
- * that of decoding too, and keeps the larger buffers (`sched_reserve`, llama-context.cpp v0.5.0).
+ * With the compute buffers of the largest batch that is computed where the weights are although micro-batches are
+ * streamed: its graph needs other buffers, a load reserves them (`reserveUnstreamed`), and the larger ones stay. Only
+ * whole tokens of all sequences can be measured; what is missing to the threshold is counted in proportion.
  */
-function computesElsewhere({ devices, streamWeights, sequences, microBatch }: Plan): boolean {
-  return devices?.length !== 0 && streamWeights !== false && sequences < Math.min(32, microBatch);
-}
-
-function withLargerCompute(uses: readonly MemoryUse[], decoding: readonly MemoryUse[]): MemoryUse[] {
+async function withUnstreamed(
+  uses: readonly MemoryUse[],
+  plan: Plan,
+  measurer: Measurer,
+): Promise<MemoryUse[]> {
+  const most = streamFromRows - 1;
+  const { sequences } = plan;
+  const rows = Math.floor(most / sequences) * sequences;
+  const smaller: Plan =
+    rows > 0 ? { ...plan, microBatch: rows } : { ...plan, microBatch: sequences, streamWeights: false };
+  const share = rows > 0 ? most / rows : 1;
+  const unstreamed = await measurer.measure(smaller);
   return uses.map((use) => {
-    const other = decoding.find(({ device }) => device === use.device)?.computeBytes ?? 0;
-    return { ...use, computeBytes: Math.max(use.computeBytes, other) };
+    const other = unstreamed.find(({ device }) => device === use.device)?.computeBytes ?? 0;
+    return { ...use, computeBytes: Math.max(use.computeBytes, Math.ceil(share * other)) };
   });
 }
 

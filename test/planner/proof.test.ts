@@ -83,6 +83,23 @@ describe("what is allocated is what was planned, by place and kind", () => {
   });
 });
 
+describe("buffers stay as they were loaded", () => {
+  const given = { gpuLayers: 5, streamWeights: true, contextLength: 256, microBatch: 64 };
+  it.runIf(hasVulkan)("whatever the size of a batch beside streamed weights", { retry: 3 }, async () => {
+    const plan = await planOf(given, vulkan);
+    const engine = await Engine.open(plan.engine, vulkan);
+    const before = await engine.memory();
+    for (const length of [2, 32, 40]) {
+      const tokens = new Int32Array(length).fill(5);
+      const run = { sequence: 0, position: 0, tokens, outputs: 1, mode: "verify" as const };
+      const clear = { kind: "clear" as const };
+      await engine.step({ memory: [clear], freeSamplers: [], runs: [run], ahead: false });
+      expect(await engine.memory(), `after ${length} tokens`).toEqual(before);
+    }
+    await engine.close();
+  });
+});
+
 describe("a host that takes more than it is told", () => {
   const hostEntry = fileURLToPath(new URL("greedy-host.mjs", import.meta.url));
   const greedy: EngineOptions = { ...cpu, hostEntry };

@@ -1,9 +1,10 @@
 import { JaugeError } from "../../errors.js";
-import type { Plan } from "../../plan/plan.js";
+import { type Plan, streamFromRows, streams } from "../../plan/plan.js";
 import { inBackground, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
 import type { Native } from "../native/open.js";
+import { reserveGraph } from "../native/reserve-graph.js";
 import type { MemoryUse, ModelFacts, OpenedModel } from "../protocol.js";
 import { listDevices, memoryUse } from "./devices.js";
 import { Embedder } from "./embedding.js";
@@ -48,6 +49,7 @@ export class Session {
     const adapters = dry ? [] : await loadAdapters(native, plan, model);
     const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
     if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
+    if (!dry) reserveUnstreamed(native, context, plan);
     setAdapters(native, context, adapters);
     attachThreadpools(native, context, plan);
 
@@ -183,6 +185,22 @@ async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise
     adapters.push({ pointer, scale });
   }
   return adapters;
+}
+
+/**
+ * Batches too small to be streamed have a graph of their own, for which ggml would enlarge its buffers when the first
+ * one comes (a prompt's end, guessed tokens): reserved now, they are a part of what the load is judged by. The
+ * graph of a micro-batch is reserved again behind it, as llama.cpp leaves it.
+ */
+function reserveUnstreamed(native: Native, context: Pointer, plan: Plan): void {
+  const { sequences } = plan;
+  const microBatch = native.llama.llama_n_ubatch(context);
+  const rows = Math.floor((streamFromRows - 1) / sequences) * sequences;
+  if (!streams(plan) || rows === 0) return;
+  const outputs = contextParams(native, plan).n_outputs_max;
+  for (const tokens of [rows, microBatch])
+    if (!reserveGraph(native.library, context, tokens, sequences, Math.min(tokens, outputs)))
+      throw new JaugeError("context-failed", { reason: "", log: "" });
 }
 
 function setAdapters(native: Native, context: Pointer, adapters: Adapter[]): void {
