@@ -1,5 +1,6 @@
 import { checkpointErrors } from "./messages/checkpoint.js";
 import { cliErrors } from "./messages/cli-errors.js";
+import { compareErrors } from "./messages/compare.js";
 import { doctorErrors } from "./messages/doctor.js";
 import { engineErrors } from "./messages/engine.js";
 import type { ErrorText } from "./messages/error-text.js";
@@ -14,12 +15,14 @@ import { weightsErrors } from "./messages/weights.js";
 
 const catalogue = {
   en: {
+    ...compareErrors.en,
     ...{ ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
     ...weightsErrors.en,
     ...checkpointErrors.en,
   },
   fr: {
+    ...compareErrors.fr,
     ...{ ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
     ...weightsErrors.fr,

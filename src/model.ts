@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { type ChatGeneration, PreparingGeneration } from "./chat-generation.js";
+import type { ScoringRequest } from "./compare/scoring-model.js";
 import { checkSampling } from "./engine/check-sampling.js";
 import { type Engine, type EngineOptions, listDevices, VocabularyHost } from "./engine/engine.js";
 import { type Backend, backends, llamaVersion } from "./engine/native/libraries.js";
@@ -105,6 +106,17 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     await planned.engine.close();
     throw error;
   }
+}
+
+/** What options of a load say to a model that is only to be scored. Errors: `budget-…`, `plan-invalid`. */
+export function scoringRequestOf(options: LoadOptions): ScoringRequest {
+  const { allowDisk } = options;
+  return {
+    budgets: budgetsOf(options),
+    wishes: wishesOf(options),
+    ...(allowDisk !== undefined && { allowDisk }),
+    engine: engineOptionsOf(options),
+  };
 }
 
 /** How to plan: the settings of a load, and for which machine and quantisation. */

@@ -24,8 +24,14 @@ const categories: [Category, RegExp][] = [
   ["interrupted", /^cancelled$/],
   ["crash", /^(host-crashed|decode-failed)$/],
   ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],
-  ["file", /^(file-|gguf-|not-a-gguf|model-|adapter-|state-|plan-file-|hardware-file-|source-)/],
-  ["usage", /^(option|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/],
+  [
+    "file",
+    /^(importance-file|compare-disk-full|file-|gguf-|not-a-gguf|model-|adapter-|state-|plan-file-|hardware-file-|source-)/,
+  ],
+  [
+    "usage",
+    /^(option|output-exists|compare-vocabulary|importance-|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/,
+  ],
   [
     "usage",
     /^(budget-|profile-|template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/,

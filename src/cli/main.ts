@@ -18,6 +18,8 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   doctor: async () => (await import("./doctor.js")).doctorCommand(),
   bench: async () => (await import("./bench.js")).benchCommand(),
   plan: async () => (await import("./plan.js")).planCommand(),
+  imatrix: async () => (await import("./imatrix.js")).imatrixCommand(),
+  compare: async () => (await import("./compare.js")).compareCommand(),
   devices: async () => (await import("./devices.js")).devicesCommand(),
 };
 

@@ -10,13 +10,17 @@ import type {
   Asks,
   CalibrationTask,
   Device,
+  ImportanceEntry,
+  ImportanceOptions,
   MemoryUse,
   OpenedModel,
   Pooling,
   ProcessorCalibration,
   RequestName,
+  ScoringWindow,
   Step,
   StepResult,
+  WindowScore,
 } from "./protocol.js";
 import type { SamplingSettings } from "./sampling.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -27,6 +31,8 @@ export interface EngineOptions {
   /** Lines of the native libraries' own log. */
   onLog?: (line: string) => void;
   signal?: AbortSignal;
+  /** Collect the importance of columns while windows are scored. */
+  importance?: ImportanceOptions;
   /** Another program to run as the host, which speaks the same protocol; for tests. */
   hostEntry?: string;
 }
@@ -97,6 +103,25 @@ export class Engine extends Tokenizer {
   /** One vector per text. Errors: `text-too-long`, `embeddings-unsupported`. */
   embed(texts: Int32Array[], pooling: Pooling = "model"): Promise<Float32Array[]> {
     return this.askSurely("embed", { texts, pooling });
+  }
+
+  /** Errors: `decode-failed`, `importance-not-finite`, `file-unwritable`, `file-unreadable`. */
+  score(window: ScoringWindow): Promise<WindowScore> {
+    return this.ask("score", window);
+  }
+
+  /** What was collected of each matrix; see `EngineOptions.importance`. */
+  importance(): Promise<ImportanceEntry[]> {
+    return this.ask("importance", {});
+  }
+
+  importanceSums(name: string): Promise<Float32Array> {
+    return this.ask("importanceSums", { name });
+  }
+
+  /** Adds what was collected before. Errors: `importance-mismatch`. */
+  async addImportance(entry: ImportanceEntry, sums: Float32Array): Promise<void> {
+    await this.ask("addImportance", { entry, sums });
   }
 
   saveState(path: string, sequence: number, tokens: Int32Array): Promise<{ bytes: number }> {
@@ -310,7 +335,8 @@ async function openModel(
     signal?.addEventListener("abort", cancel);
     refuseTooManyCells(plan);
     for (const { path } of plan.adapters) await checkAdapter(path);
-    const model = await connection.ask("open", { wish: options.libraries ?? {}, plan, dry });
+    const { libraries: wish = {}, importance } = options;
+    const model = await connection.ask("open", { wish, plan, dry, ...(importance && { importance }) });
     // Too late to stop the load, not too late to mean it.
     if (signal?.aborted) throw new JaugeError("cancelled", {});
     return model;

@@ -11,7 +11,10 @@ export interface Requests {
   /** Loads the libraries and says what they offer. */
   devices: { asks: { wish: LibraryWish }; answers: Device[] };
   /** Loads a model and creates its context; `dry` allocates nothing and only measures. */
-  open: { asks: { wish: LibraryWish; plan: Plan; dry: boolean }; answers: OpenedModel };
+  open: {
+    asks: { wish: LibraryWish; plan: Plan; dry: boolean; importance?: ImportanceOptions };
+    answers: OpenedModel;
+  };
   /** What a plan would allocate; nothing stays behind. */
   measure: { asks: { wish: LibraryWish; plan: Plan }; answers: MemoryUse[] };
   step: { asks: Step; answers: StepResult };
@@ -27,6 +30,14 @@ export interface Requests {
   pieces: { asks: { tokens: number[] }; answers: Piece[] };
   /** Embeds texts, each one sequence of tokens. */
   embed: { asks: { texts: Int32Array[]; pooling: Pooling }; answers: Float32Array[] };
+  /** Computes a window of tokens from an empty KV cache, and how probable the model found what follows in it. */
+  score: { asks: ScoringWindow; answers: WindowScore };
+  /** What has been collected of each matrix while windows were scored. */
+  importance: { asks: Record<string, never>; answers: ImportanceEntry[] };
+  /** The sums of squares of one of them: `columns` for each matrix. */
+  importanceSums: { asks: { name: string }; answers: Float32Array };
+  /** Adds what was collected before, by this program or another. */
+  addImportance: { asks: { entry: ImportanceEntry; sums: Float32Array }; answers: null };
   saveState: { asks: { path: string; sequence: number; tokens: Int32Array }; answers: { bytes: number } };
   loadState: { asks: { path: string; sequence: number }; answers: { tokens: Int32Array } };
   memory: { asks: Record<string, never>; answers: MemoryUse[] };
@@ -70,6 +81,42 @@ export interface OpenedModel {
   model: ModelFacts;
   context: { length: number; sequences: number; batch: number; microBatch: number; outputs: number };
   loadMs: number;
+}
+
+/** Collect the importance of the columns of all weight matrices; `output` takes in the output matrix. */
+export interface ImportanceOptions {
+  output: boolean;
+}
+
+/** What was collected for one weight matrix, or for a stack of them. */
+export interface ImportanceEntry {
+  /** Name of its tensor. */
+  name: string;
+  columns: number;
+  /** Matrices of the stack: experts, or 1. */
+  matrices: number;
+  /** Rows that were multiplied by each expert; one number for a dense matrix. */
+  counts: Float64Array;
+}
+
+/** Consecutive tokens to compute at once, from an empty KV cache. */
+export interface ScoringWindow {
+  tokens: Int32Array;
+  /** Each token behind this position is scored by the logits of the one before it. */
+  firstScored: number;
+  /** File of the log-probabilities of every scored position, to write, or to hold this model's against. */
+  base?: { path: string; mode: "write" | "compare"; firstRow: number };
+}
+
+export interface WindowScore {
+  /** Natural logarithm of one over the probability, for each scored token: `tokens.length - 1 - firstScored`. */
+  surprise: Float64Array;
+  /** Kullback-Leibler divergence of this model's prediction from the base's, in nats. */
+  divergence?: Float64Array;
+  /** 1 where both find the same token most probable. */
+  sameTop?: Uint8Array;
+  /** Time in the native decode calls, milliseconds. */
+  decodeMs: number;
 }
 
 export interface ModelFacts {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkpointErrors } from "../../src/messages/checkpoint.js";
 import { cliErrors } from "../../src/messages/cli-errors.js";
+import { compareErrors } from "../../src/messages/compare.js";
 import { doctorErrors } from "../../src/messages/doctor.js";
 import { engineErrors } from "../../src/messages/engine.js";
 import type { ErrorText } from "../../src/messages/error-text.js";
@@ -16,6 +17,7 @@ type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   checkpoint: checkpointErrors,
   cli: cliErrors,
+  compare: compareErrors,
   doctor: doctorErrors,
   engine: engineErrors,
   executor: executorErrors,

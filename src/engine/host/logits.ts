@@ -16,7 +16,7 @@ export function argmax(values: Float32Array): number {
 
 /** Natural-log probabilities of the chosen token and of the `count` most probable ones, from raw logits. */
 export function logprobsOf(logits: Float32Array, chosen: number, count: number): TokenLogprobs {
-  const normalizer = logSumExp(logits);
+  const normalizer = logSumExp(logits, logits[argmax(logits)]!);
   const top = greatestIndices(logits, count).map((token) => ({
     token,
     logprob: logits[token]! - normalizer,
@@ -24,8 +24,8 @@ export function logprobsOf(logits: Float32Array, chosen: number, count: number):
   return { token: chosen, logprob: logits[chosen]! - normalizer, top };
 }
 
-function logSumExp(values: Float32Array): number {
-  const greatest = values[argmax(values)]!;
+/** The logarithm of the sum of the exponentials, which a logit minus is its log-probability. */
+export function logSumExp(values: Float32Array, greatest: number): number {
   let sum = 0;
   for (let index = 0; index < values.length; index++) sum += Math.exp(values[index]! - greatest);
   return greatest + Math.log(sum);

@@ -6,6 +6,7 @@ import { type Native, openNative } from "../native/open.js";
 import type { Answers, Asks, FromHost, RequestName, ToHost } from "../protocol.js";
 import { calibrate } from "./calibration.js";
 import { listDevices, offloadDevices } from "./devices.js";
+import { ImportanceCollector } from "./importance.js";
 import { measurePlan, Session } from "./session.js";
 
 let native: Native | undefined;
@@ -17,17 +18,19 @@ type Handlers = { [Name in RequestName]: (asks: Asks<Name>) => Promise<Answers<N
 
 const handlers: Handlers = {
   devices: ({ wish }) => listDevices(loadNative(wish)),
-  async open({ wish, plan, dry }) {
+  async open({ wish, plan, dry, importance }) {
     const libraries = loadNative(wish);
+    const collector = importance && new ImportanceCollector(findLibraries(wish), importance);
     let lastSent = -1;
-    session = await Session.open(libraries, backend, plan, dry, (fraction) => {
+    const onProgress = (fraction: number) => {
       // Native code reports each tensor: a hundred messages tell a person all there is to see.
       if (fraction - lastSent >= 0.01 || fraction === 1) {
         lastSent = fraction;
         send({ progress: fraction });
       }
       return !loadCancelled;
-    });
+    };
+    session = await Session.open(libraries, backend, plan, dry, onProgress, collector);
     return session.opened;
   },
   measure: ({ wish, plan }) => measurePlan(loadNative(wish), plan),
@@ -40,6 +43,13 @@ const handlers: Handlers = {
   controlTokens: () => open().vocabulary.controlTokenTexts(),
   pieces: ({ tokens }) => tokens.map((token) => open().vocabulary.piece(token)),
   embed: ({ texts, pooling }) => open().embedder.embed(texts, pooling),
+  score: async (window) => {
+    await open().steps.settle();
+    return open().scorer.score(window);
+  },
+  importance: () => collector().entries(),
+  importanceSums: ({ name }) => collector().sums(name),
+  addImportance: ({ entry, sums }) => collector().add(entry, sums),
   saveState: async ({ path, sequence, tokens }) => ({
     bytes: await open().saveState(path, sequence, tokens),
   }),
@@ -95,6 +105,12 @@ function loadNative(wish: LibraryWish): Native {
   }
   native = opened;
   return native;
+}
+
+function collector(): ImportanceCollector {
+  const { importance } = open();
+  if (!importance) throw new Error("the model was not opened to collect importance");
+  return importance;
 }
 
 function open(): Session {

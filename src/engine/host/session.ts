@@ -8,8 +8,10 @@ import { reserveGraph } from "../native/reserve-graph.js";
 import type { MemoryUse, ModelFacts, OpenedModel } from "../protocol.js";
 import { listDevices, memoryUse } from "./devices.js";
 import { Embedder } from "./embedding.js";
+import type { ImportanceCollector } from "./importance.js";
 import { contextParams, modelParams } from "./parameters.js";
 import { SamplerFactory } from "./samplers.js";
+import { WindowScorer } from "./score.js";
 import { checkState, type StateOwner, sealState } from "./state-file.js";
 import { StepRunner } from "./step.js";
 import { Vocabulary } from "./vocabulary.js";
@@ -18,6 +20,7 @@ import { Vocabulary } from "./vocabulary.js";
 export class Session {
   readonly steps: StepRunner;
   readonly embedder: Embedder;
+  readonly scorer: WindowScorer;
 
   private constructor(
     private readonly native: Native,
@@ -26,15 +29,17 @@ export class Session {
     readonly vocabulary: Vocabulary,
     readonly opened: OpenedModel,
     embedder: Embedder,
+    readonly importance?: ImportanceCollector,
   ) {
     const factory = new SamplerFactory(native.llama, vocabulary, opened.context.length);
     this.steps = new StepRunner(native.llama, context, vocabulary, factory, opened.context.batch);
     this.embedder = embedder;
+    this.scorer = new WindowScorer(native.llama, context, vocabulary.size, opened.context, importance);
   }
 
   /**
-   * Loads the model of a plan and makes its context. `onProgress` gets 0 to 1 and cancels the load by returning
-   * false. Errors: `model-load-failed`, `adapter-load-failed`, `context-failed`, `device-unknown`, `cancelled`.
+   * Loads the model of a plan and makes its context, which `importance` watches where it is there. `onProgress` gets 0
+   * to 1 and cancels the load by returning false. Errors: `model-load-failed`, `adapter-load-failed`, `context-failed`, `device-unknown`, `cancelled`.
    */
   static async open(
     native: Native,
@@ -42,12 +47,14 @@ export class Session {
     plan: Plan,
     dry: boolean,
     onProgress: (fraction: number) => boolean,
+    importance?: ImportanceCollector,
   ): Promise<Session> {
     const { llama } = native;
     const started = performance.now();
     const model = await loadModel(native, plan, dry, onProgress);
     const adapters = dry ? [] : await loadAdapters(native, plan, model);
-    const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
+    const params = { ...contextParams(native, plan), cb_eval: importance?.callback ?? null };
+    const context = await inBackground(llama.llama_init_from_model, model, params);
     if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
     if (!dry) reserveUnstreamed(native, context, plan);
     setAdapters(native, context, adapters);
@@ -68,14 +75,14 @@ export class Session {
         sequences: llama.llama_n_seq_max(context),
         batch: llama.llama_n_batch(context),
         microBatch: llama.llama_n_ubatch(context),
-        outputs: contextParams(native, plan).n_outputs_max,
+        outputs: params.n_outputs_max,
       },
       loadMs: performance.now() - started,
     };
     const embedder = new Embedder(native, model, plan, facts.embeddingSize, (other) =>
       setAdapters(native, other, adapters),
     );
-    return new Session(native, context, plan, vocabulary, opened, embedder);
+    return new Session(native, context, plan, vocabulary, opened, embedder, importance);
   }
 
   async memory(): Promise<MemoryUse[]> {

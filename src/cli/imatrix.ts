@@ -1,0 +1,124 @@
+import { existsSync } from "node:fs";
+import { Command } from "@commander-js/extra-typings";
+import { computeImportance, type ImportanceProgress } from "../compare/importance.js";
+import { JaugeError } from "../errors.js";
+import { cliMessages } from "../messages/cli.js";
+import { optionMessages } from "../messages/cli-options.js";
+import { compareTexts } from "../messages/compare-texts.js";
+import { localized } from "../messages/locale.js";
+import { examples } from "./examples.js";
+import { readTextFile } from "./input.js";
+import { addOptions, type CommandPart, list, toggle, type Values, value } from "./option-spec.js";
+import { anyText, integer, oneOf } from "./option-values.js";
+import { type OutputValues, outputOptions } from "./options.js";
+import {
+  described,
+  interruptSignal,
+  type ScoringValues,
+  scoringBudgetOptions,
+  scoringModelOptions,
+  scoringRequest,
+  shippedTextPath,
+} from "./scoring-options.js";
+import { note, print, showStatus } from "./terminal.js";
+
+const { imatrix: texts } = localized(compareTexts);
+const { labels } = localized(cliMessages);
+const descriptions = localized(optionMessages);
+
+// The names are those of llama-imatrix, where it has the option.
+const imatrixOptions = {
+  output: value("-o, --output <FILE>", anyText, ["--output-file"]),
+  format: value("--format <gguf|legacy>", oneOf(["gguf", "legacy"])),
+  ctxSize: value("-c, --ctx-size <N>", integer(32, 65_536)),
+  chunks: value("--chunks <N>", integer(1, 1_000_000)),
+  saveEvery: value("--save-every <N>", integer(0, 1_000_000), ["--save-frequency", "--output-frequency"]),
+  processOutput: toggle("--process-output"),
+  parseSpecial: toggle("--parse-special"),
+  inFile: list("--in-file <FILE>", (path) => [path]),
+  resume: toggle("--resume"),
+  force: toggle("--force"),
+};
+
+type ImatrixValues = Values<typeof imatrixOptions> & ScoringValues & OutputValues;
+
+/** `jauge imatrix MODEL [TEXT]` */
+export function imatrixCommand(): CommandPart {
+  const { headings } = descriptions;
+  const command = new Command("imatrix")
+    .description(texts.description)
+    .argument("<model>", texts.model)
+    .argument("[text]", texts.text);
+  addOptions(command, headings.command, imatrixOptions, texts);
+  addOptions(command, headings.output, outputOptions, descriptions.output);
+  addOptions(
+    command,
+    headings.budget,
+    scoringBudgetOptions,
+    described(scoringBudgetOptions, descriptions.budget),
+  );
+  addOptions(
+    command,
+    headings.model,
+    scoringModelOptions,
+    described(scoringModelOptions, descriptions.model),
+  );
+  command.addHelpText(
+    "after",
+    examples(
+      "jauge imatrix model-F16.gguf",
+      "jauge imatrix model-F16.gguf letters.txt -o letters.imatrix.gguf --chunks 100",
+      "jauge imatrix model-F16.gguf letters.txt -o letters.imatrix.gguf --resume",
+      "jauge imatrix model-F16.gguf more.txt --in-file letters.imatrix.gguf -o both.gguf --vram 8GB",
+    ),
+  );
+  command.action((model, text, values) => imatrix(model, text, values as ImatrixValues));
+  return { command, tables: [imatrixOptions, outputOptions, scoringBudgetOptions, scoringModelOptions] };
+}
+
+async function imatrix(
+  modelPath: string,
+  textPath: string | undefined,
+  values: ImatrixValues,
+): Promise<void> {
+  if (!existsSync(modelPath)) throw new JaugeError("model-missing", { path: modelPath });
+  const outputPath = values.output ?? "imatrix.gguf";
+  if (values.resume && values.inFile?.length)
+    throw new JaugeError("options-conflict", { option: "--resume", other: "--in-file" });
+  if (!values.resume && !values.force && existsSync(outputPath))
+    throw new JaugeError("output-exists", { path: outputPath });
+  const text = await readTextFile(textPath ?? shippedTextPath);
+  try {
+    const result = await computeImportance({
+      ...{ modelPath, text, outputPath },
+      dataset: textPath ?? "jauge: texts/english-french.txt",
+      format: values.format ?? (/\.(dat|imatrix)$/i.test(outputPath) ? "legacy" : "gguf"),
+      windowSize: values.ctxSize ?? 512,
+      ...(values.chunks !== undefined && { chunks: values.chunks }),
+      saveEvery: values.saveEvery ?? 10,
+      output: values.processOutput ?? false,
+      parseSpecial: values.parseSpecial ?? false,
+      resume: values.resume ?? false,
+      inFiles: values.inFile ?? [],
+      request: await scoringRequest(values, interruptSignal()),
+      onProgress: (progress) => showStatus(progressText(progress)),
+    });
+    showStatus("");
+    if (values.json) {
+      await print(`${JSON.stringify(result)}\n`);
+      return;
+    }
+    const { path, matrices, chunks, perplexity, partial } = result;
+    await print(`${texts.done({ path, matrices, chunks, perplexity: perplexity.toFixed(4) })}\n`);
+    if (partial.length > 0)
+      note(`${labels.warning} ${texts.partial({ count: partial.length, example: partial[0]! })}`);
+  } finally {
+    showStatus("");
+  }
+}
+
+function progressText({ chunk, chunks, perplexity, tokensPerSecond }: ImportanceProgress): string {
+  return texts.progress({
+    ...{ chunk, chunks, perplexity: perplexity.toFixed(2), speed: tokensPerSecond.toFixed(0) },
+  });
+}
