@@ -11,6 +11,7 @@ import { locale } from "./messages/locale.js";
 import { planErrors } from "./messages/plan.js";
 import { promptErrors } from "./messages/prompt.js";
 import { sourceErrors } from "./messages/source.js";
+import { tokenizerErrors } from "./messages/tokenizer.js";
 import { weightsErrors } from "./messages/weights.js";
 
 const catalogue = {
@@ -20,6 +21,7 @@ const catalogue = {
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
     ...weightsErrors.en,
     ...checkpointErrors.en,
+    ...tokenizerErrors.en,
   },
   fr: {
     ...compareErrors.fr,
@@ -27,6 +29,7 @@ const catalogue = {
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
     ...weightsErrors.fr,
     ...checkpointErrors.fr,
+    ...tokenizerErrors.fr,
   },
 };
 type Catalogue = (typeof catalogue)["en"];

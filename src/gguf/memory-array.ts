@@ -1,39 +1,60 @@
-import { unreadable } from "./byte-source.js";
-import type { MetadataArray, ScalarType } from "./metadata.js";
-import { valueBytes } from "./metadata.js";
+import type { ByteSource } from "./byte-source.js";
+import { encodeScalar } from "./encode.js";
+import type { MetadataArray, ScalarType, ScalarValue } from "./metadata.js";
 
-type PlainType = Exclude<ScalarType, "string" | "uint64" | "int64">;
+const mostListedItems = 1024;
+const mostListedBytes = 64 * 1024;
 
-/** An array of numbers or truth values that lies in memory and reads like one of a file. */
-export function memoryArray(elementType: PlainType, items: readonly (number | boolean)[]): MetadataArray {
-  const bytes = encode(elementType, items);
-  const path = "memory";
-  const origin = {
-    path,
-    open: async () => ({
-      path,
-      bytes: bytes.length,
-      read: async (target: Uint8Array, position: number) => {
-        if (position > bytes.length) throw unreadable(path, new RangeError("past the end"));
-        const part = bytes.subarray(position, position + target.byteLength);
-        target.set(part);
-        return part.length;
-      },
-      close: async () => {},
-    }),
+/**
+ * An array that lies in memory and reads like one of a file. `name` stands for the path in errors.
+ * RangeError where the type cannot hold an item.
+ */
+export function memoryArray(
+  elementType: ScalarType,
+  items: readonly ScalarValue[],
+  name = "memory",
+): MetadataArray {
+  const bytes =
+    elementType === "string" ? encodeStrings(items.map(String)) : encodeScalars(elementType, items);
+  const array: MetadataArray = {
+    ...{ elementType, count: items.length, path: name, fileOffset: 0, bytes: bytes.length },
+    origin: { path: name, open: async () => new MemorySource(name, bytes) },
   };
-  return { elementType, count: items.length, path, origin, fileOffset: 0, bytes: bytes.length, items };
+  if (items.length <= mostListedItems && bytes.length <= mostListedBytes) array.items = [...items];
+  return array;
 }
 
-function encode(elementType: PlainType, items: readonly (number | boolean)[]): Buffer {
-  const size = valueBytes[elementType];
-  const bytes = Buffer.alloc(items.length * size);
-  for (const [index, item] of items.entries()) {
-    const [value, at] = [Number(item), index * size];
-    if (elementType === "float32") bytes.writeFloatLE(value, at);
-    else if (elementType === "float64") bytes.writeDoubleLE(value, at);
-    else if (elementType.startsWith("int")) bytes.writeIntLE(value, at, size);
-    else bytes.writeUIntLE(value, at, size);
+function encodeScalars(type: ScalarType, items: readonly ScalarValue[]): Buffer {
+  return Buffer.concat(items.map((item) => encodeScalar(type, item)));
+}
+
+/** As `encodeScalar` writes each, into one buffer: a vocabulary has hundreds of thousands. */
+function encodeStrings(texts: readonly string[]): Buffer {
+  const size = texts.reduce((sum, text) => sum + 8 + Buffer.byteLength(text), 0);
+  const bytes = Buffer.allocUnsafe(size);
+  let position = 0;
+  for (const text of texts) {
+    const length = bytes.write(text, position + 8);
+    position = bytes.writeBigUInt64LE(BigInt(length), position) + length;
   }
   return bytes;
+}
+
+class MemorySource implements ByteSource {
+  readonly bytes: number;
+
+  constructor(
+    readonly path: string,
+    private readonly content: Uint8Array,
+  ) {
+    this.bytes = content.byteLength;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    const part = this.content.subarray(position, position + target.byteLength);
+    target.set(part);
+    return part.byteLength;
+  }
+
+  async close(): Promise<void> {}
 }

@@ -11,6 +11,7 @@ import { hardwareErrors } from "../../src/messages/hardware.js";
 import { planErrors } from "../../src/messages/plan.js";
 import { promptErrors } from "../../src/messages/prompt.js";
 import { sourceErrors } from "../../src/messages/source.js";
+import { tokenizerErrors } from "../../src/messages/tokenizer.js";
 import { weightsErrors } from "../../src/messages/weights.js";
 
 type Texts = Record<string, (facts: never) => ErrorText>;
@@ -27,6 +28,7 @@ const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   prompt: promptErrors,
   source: sourceErrors,
   weights: weightsErrors,
+  tokenizer: tokenizerErrors,
 };
 
 /** Facts with every field that a text may ask for. */
