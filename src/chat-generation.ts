@@ -1,4 +1,4 @@
-import type { Generation, GenerationResult } from "./executor/request.js";
+import type { Continuation, Generation, GenerationResult } from "./executor/request.js";
 
 /** What a chat or completion gave, with how its prompt was made. */
 export interface ChatResult extends GenerationResult {
@@ -24,16 +24,22 @@ export interface PreparedGeneration {
 export class PreparingGeneration implements ChatGeneration {
   readonly result: Promise<ChatResult>;
   private readonly prepared: Promise<PreparedGeneration>;
+  private begun: Generation | undefined;
   private isCancelled = false;
 
   constructor(prepare: () => Promise<PreparedGeneration>) {
     this.prepared = prepare();
     this.result = this.prepared.then(async ({ generation, format, droppedTurns }) => {
+      this.begun = generation;
       if (this.isCancelled) generation.cancel();
       return { ...(await generation.result), format, droppedTurns };
     });
     // A caller that only iterates sees the failure there; without this, Node would also end the process.
     this.result.catch(() => {});
+  }
+
+  get soFar(): Continuation {
+    return this.begun?.soFar ?? { tokens: new Int32Array(0) };
   }
 
   cancel(): void {

@@ -24,6 +24,7 @@ export type { FormatName } from "./executor/prompts/formats.js";
 export { formatNames } from "./executor/prompts/formats.js";
 export type { Message } from "./executor/prompts/prompt.js";
 export type {
+  Continuation,
   FinishReason,
   Generation,
   GenerationRequest,

@@ -66,6 +66,8 @@ export interface LoadOptions extends Partial<Omit<Plan, "modelPath">> {
   template?: string;
   /** Guess tokens by prompt lookup where it pays; never changes a text. On by default. */
   speculation?: boolean;
+  /** One sequence at a time, computed in the same micro-batches every time: texts that depend on their request alone. */
+  exact?: boolean;
   signal?: AbortSignal;
   /** The part of the model that is loaded, 0 to 1. */
   onProgress?: (fraction: number) => void;
@@ -178,7 +180,10 @@ export class Model implements AsyncDisposable {
   ) {
     this.engine = planned.engine;
     this.currentPlan = planned.plan;
-    this.executor = new Executor(this.engine, { speculation: options.speculation ?? true });
+    this.executor = new Executor(this.engine, {
+      speculation: options.speculation ?? true,
+      exact: options.exact ?? false,
+    });
     this.watch = new DeviceWatch(this.engine, (taken) => {
       options.onSpaceTaken?.(taken);
       if (options.yieldMemory) this.yieldTo(taken).catch(() => {});
@@ -245,12 +250,28 @@ export class Model implements AsyncDisposable {
           return tokens.length;
         },
       });
-      const stop = [...this.format.stops, ...(options.stop ?? [])];
-      const trimStart = options.trimStart ?? this.format.name !== "raw";
-      const request = this.request(tokenized.get(fitted.prompt)!, { ...options, stop, trimStart });
-      const generation = this.executor.submit(request);
+      const generation = this.submit(this.chatRequest(tokenized.get(fitted.prompt)!, options));
       return { generation, format: this.format.name, droppedTurns: fitted.droppedTurns };
     });
+  }
+
+  /**
+   * The request that a conversation (in the model's own prompt format), a text or tokens (continued as they are) make, for
+   * `submit`: its prompt's tokens are known before it runs. Nothing is left out of a conversation that does not fit.
+   * Errors: those of the prompt format, `sampling-invalid`, `json-schema-unsupported`.
+   */
+  async prepare(
+    prompt: readonly Message[] | string | Int32Array,
+    options: GenerateOptions = {},
+  ): Promise<GenerationRequest> {
+    if (typeof prompt === "string") return this.request(await this.tokenize(prompt), options);
+    if (prompt instanceof Int32Array) return this.request(prompt, options);
+    return this.chatRequest(await this.tokenizePrompt(await this.format.render(prompt)), options);
+  }
+
+  /** Runs what `prepare` made. */
+  submit(request: GenerationRequest): Generation {
+    return this.executor.submit(request);
   }
 
   /** Continues a text as it is: no prompt format. */
@@ -258,7 +279,7 @@ export class Model implements AsyncDisposable {
     return new PreparingGeneration(async () => {
       const tokens = await this.tokenize(prompt);
       return {
-        generation: this.executor.submit(this.request(tokens, options)),
+        generation: this.submit(this.request(tokens, options)),
         format: "raw",
         droppedTurns: 0,
       };
@@ -308,6 +329,11 @@ export class Model implements AsyncDisposable {
     return this.engine.tokenTexts(tokens);
   }
 
+  /** The bytes of each token by itself. */
+  async tokenBytes(tokens: number[]): Promise<Uint8Array[]> {
+    return (await this.engine.pieces(tokens)).map(({ bytes }) => bytes);
+  }
+
   /** Bytes allocated now, per device. */
   memory(): Promise<MemoryUse[]> {
     return this.engine.memory();
@@ -331,6 +357,12 @@ export class Model implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  private chatRequest(tokens: Int32Array, options: GenerateOptions): GenerationRequest {
+    const stop = [...this.format.stops, ...(options.stop ?? [])];
+    const trimStart = options.trimStart ?? this.format.name !== "raw";
+    return this.request(tokens, { ...options, stop, trimStart });
   }
 
   private request(tokens: Int32Array, options: GenerateOptions): GenerationRequest {
@@ -361,7 +393,7 @@ export class Model implements AsyncDisposable {
 
 const notOfThePlan = [
   ...["backend", "libraryDirectory", "template", "speculation", "signal", "onProgress", "onLog"],
-  ...["vram", "ram", "objective", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken"],
+  ...["vram", "ram", "objective", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken", "exact"],
 ] as const satisfies (keyof Omit<LoadOptions, keyof Plan>)[];
 
 /** What is fixed of the engine's plan. Errors: `plan-invalid` for a setting that does not exist. */

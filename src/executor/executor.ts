@@ -11,6 +11,12 @@ import { StepTiming } from "./timing.js";
 export interface ExecutorOptions {
   /** Guess tokens by prompt lookup where it pays; never changes a text. */
   speculation?: boolean;
+  /**
+   * Compute every token of a sequence in micro-batches that depend on the sequence alone: no shared beginnings, no
+   * speculation, and what is computed again is computed as it was the first time. With one sequence at a time, a text then
+   * depends on nothing but its request.
+   */
+  exact?: boolean;
 }
 
 /** Fewer shared tokens than this are not worth waiting for. */
@@ -63,16 +69,20 @@ export class Executor {
       count: Math.min(context.sequences, context.microBatch),
       layout,
       wholeOnly: model.isRecurrent,
+      sharing: !options.exact,
       leastToCopy: () => Math.max(4, this.timing.prefillTokensIn(copyMs) ?? 16),
     });
     this.speculator =
-      options.speculation !== false && !model.isRecurrent ? new Speculator(this.timing) : undefined;
+      options.speculation !== false && !options.exact && !model.isRecurrent
+        ? new Speculator(this.timing)
+        : undefined;
     this.scheduling = {
       microBatch: context.microBatch,
       outputs: context.outputs,
       contextLength: this.contextLength,
       speculator: this.speculator,
       timing: this.timing,
+      exact: options.exact ?? false,
     };
     this.plainScheduling = { ...this.scheduling, speculator: undefined };
   }
@@ -95,6 +105,7 @@ export class Executor {
     const sequence = new Sequence(request, () => this.wake());
     const refusal = this.refuse(request);
     if (refusal) sequence.fail(refusal);
+    else if (request.continueFrom?.tokens.length) void this.submitContinued(sequence);
     else if (sequence.needsSampler) void this.submitWithSampler(sequence);
     else this.enqueue(sequence);
     return sequence;
@@ -112,12 +123,31 @@ export class Executor {
     if (this.isClosed) return new JaugeError("host-closed", {});
     if (length === 0) return new JaugeError("prompt-empty", {});
     const { vocabularySize } = this.engine.info.model;
-    const unknown = request.tokens.find((token) => token < 0 || token >= vocabularySize);
+    const isUnknown = (token: number) => token < 0 || token >= vocabularySize;
+    const unknown = request.tokens.find(isUnknown) ?? request.continueFrom?.tokens.find(isUnknown);
     if (unknown !== undefined) return new JaugeError("token-unknown", { token: unknown, vocabularySize });
     if (length >= this.contextLength) {
       return new JaugeError("request-too-long", { tokens: length, contextLength: this.contextLength });
     }
     return undefined;
+  }
+
+  /** The texts of the tokens that are known already come first: stop strings and the caller's text need them. */
+  private async submitContinued(sequence: Sequence): Promise<void> {
+    try {
+      const known = [...new Set(sequence.request.continueFrom!.tokens)];
+      const pieces = await this.engine.pieces(known);
+      const goesOn = sequence.resume(
+        new Map(pieces.map((piece) => [piece.token, piece])),
+        this.contextLength,
+      );
+      if (!goesOn) return;
+    } catch (error) {
+      return sequence.fail(error);
+    }
+    if (sequence.needsSampler) return this.submitWithSampler(sequence);
+    if (this.isClosed) sequence.cancel();
+    this.enqueue(sequence);
   }
 
   private async submitWithSampler(sequence: Sequence): Promise<void> {

@@ -25,6 +25,15 @@ export interface GenerationRequest {
   /** Keep control tokens in the text. */
   special?: boolean;
   signal?: AbortSignal;
+  /** The answer's beginning, generated before: it is read, not generated again, and counts as part of the answer. */
+  continueFrom?: Continuation;
+}
+
+/** What a generation had when it was left: enough to go on as if it had not been. */
+export interface Continuation {
+  tokens: Int32Array;
+  /** Of each token, where the request asks for them. */
+  logprobs?: TokenLogprobs[];
 }
 
 /**
@@ -63,6 +72,8 @@ export interface GenerationResult {
  */
 export interface Generation extends AsyncIterable<string> {
   readonly result: Promise<GenerationResult>;
+  /** What it has at this moment, for `GenerationRequest.continueFrom`. */
+  readonly soFar: Continuation;
   /** Ends it with what it has; `finishReason` becomes `cancelled`. */
   cancel(): void;
 }

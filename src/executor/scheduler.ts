@@ -13,6 +13,8 @@ export interface SchedulerOptions {
   /** Undefined where speculation is off. */
   speculator: Speculator | undefined;
   timing: StepTiming;
+  /** Prompts and answers are computed again in the micro-batches that they were computed in at first. */
+  exact?: boolean;
 }
 
 /** Longest pause between two tokens that prefill may cause to a running interactive sequence, milliseconds. */
@@ -58,7 +60,7 @@ export function scheduleRuns(
   // Ready sequences and those that prefill share a first part of one token each, where their ids follow on each other.
   const least = decoding.length > 0 ? leastShare + 1 : leastShare;
   for (const { sequence, share } of shares(prefilling, tokens, least)) {
-    const run = prefillRun(sequence, share, outputs);
+    const run = prefillRun(sequence, share, outputs, options.exact ?? false);
     if (run.tokens.length === 0) continue;
     outputs -= run.outputs;
     picked.push({ sequence, run });
@@ -110,9 +112,10 @@ function decodeRun(sequence: Sequence, draft: Int32Array | undefined): Run {
 }
 
 /** The next part of a sequence's pending tokens; where it is the last part, its last token gives logits. */
-function prefillRun(sequence: Sequence, share: number, outputs: number): Run {
-  const { tokens, computed, replayFrom } = sequence;
+function prefillRun(sequence: Sequence, share: number, outputs: number, exact: boolean): Run {
+  const { tokens, computed, replayFrom, promptLength } = sequence;
   let end = Math.min(computed + share, tokens.length);
+  if (exact) end = computed < promptLength ? Math.min(end, promptLength) : computed + 1;
   if (replayFrom === undefined) {
     const last = end === tokens.length;
     if (last && outputs === 0) end--;

@@ -1,6 +1,13 @@
 import type { Piece, TokenLogprobs } from "../engine/protocol.js";
 import { isPlainGreedy, type SamplingSettings } from "../engine/sampling.js";
-import type { FinishReason, Generation, GenerationRequest, GenerationResult, Priority } from "./request.js";
+import type {
+  Continuation,
+  FinishReason,
+  Generation,
+  GenerationRequest,
+  GenerationResult,
+  Priority,
+} from "./request.js";
 import { TextStream } from "./text.js";
 import { TokenList } from "./tokens.js";
 
@@ -41,6 +48,8 @@ export class Sequence implements Generation {
   private firstTokenAt: number | undefined;
   private lastTokenAt = 0;
   private firstCachedTokens: number | undefined;
+  /** Tokens of the answer that it began with. */
+  private resumed = 0;
   private cancelRequested = false;
   private settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
   private wakeups: (() => void)[] = [];
@@ -113,6 +122,27 @@ export class Sequence implements Generation {
     this.computed = cached;
   }
 
+  get soFar(): Continuation {
+    const tokens = this.tokens.view(this.promptLength).slice();
+    return { tokens, ...(this.request.logprobs !== undefined && { logprobs: [...this.logprobs] }) };
+  }
+
+  /**
+   * Takes in the answer's beginning, `request.continueFrom`, by the texts of its tokens; returns whether the generation
+   * goes on behind it. A sampler has to go through these tokens, as after the loss of its host.
+   */
+  resume(pieces: ReadonlyMap<number, Piece>, contextLength: number): boolean {
+    const { tokens, logprobs } = this.request.continueFrom!;
+    for (let index = 0; index < tokens.length; index++) {
+      const goesOn = this.take(pieces.get(tokens[index]!)!, contextLength, logprobs?.[index]);
+      if (!goesOn) break;
+    }
+    this.resumed = this.generated;
+    this.firstTokenAt = undefined;
+    if (this.needsSampler) this.replayFrom = this.promptLength - 1;
+    return !this.finished;
+  }
+
   /** Takes a chosen token; returns whether the generation goes on. */
   take(piece: Piece, contextLength: number, logprobs: TokenLogprobs | undefined): boolean {
     this.lastTokenAt = performance.now();
@@ -180,8 +210,8 @@ export class Sequence implements Generation {
   }
 
   private stats(): GenerationResult["stats"] {
-    const { startedAt, firstTokenAt, generated } = this;
-    const cached = this.firstCachedTokens ?? 0;
+    const { startedAt, firstTokenAt, generated, resumed } = this;
+    const cached = Math.min(this.firstCachedTokens ?? 0, this.promptLength);
     const perSecond = (count: number, from: number | undefined, to: number | undefined) =>
       from === undefined || to === undefined || to <= from || count <= 0
         ? null
@@ -191,7 +221,7 @@ export class Sequence implements Generation {
       cachedPromptTokens: cached,
       promptTokensPerSecond: perSecond(this.promptLength - cached, startedAt, firstTokenAt),
       generatedTokens: generated,
-      generationTokensPerSecond: perSecond(generated - 1, firstTokenAt, this.lastTokenAt),
+      generationTokensPerSecond: perSecond(generated - resumed - 1, firstTokenAt, this.lastTokenAt),
       timeToFirstTokenMs: firstTokenAt === undefined ? null : firstTokenAt - this.submittedAt,
       speculatedTokens: this.speculated,
       acceptedTokens: this.accepted,

@@ -20,6 +20,8 @@ export interface SlotTableOptions {
   layout: "separate" | "unified";
   /** The state cannot be cut at any token: only a whole cached sequence can be continued. */
   wholeOnly: boolean;
+  /** Whether a sequence may continue from what another computed. */
+  sharing: boolean;
   /** Tokens that must be shared before a copy between streams costs less than computing them. */
   leastToCopy: () => number;
 }
@@ -50,7 +52,7 @@ export class SlotTable {
   longestExpected(sequence: Sequence): number {
     let longest = 0;
     // Its state will have gone beyond what is shared.
-    if (this.options.wholeOnly) return 0;
+    if (this.options.wholeOnly || !this.options.sharing) return 0;
     for (const { owner } of this.slots) {
       if (!owner) continue;
       longest = Math.max(longest, owner.tokens.commonPrefix(owner.promptLength, sequence.tokens));
@@ -136,6 +138,7 @@ export class SlotTable {
 
   private bestSource(sequence: Sequence): { slot: Slot; shared: number } | undefined {
     let best: { slot: Slot; shared: number } | undefined;
+    if (!this.options.sharing) return best;
     for (const slot of this.slots) {
       const shared = this.sharedWith(slot, sequence);
       if (shared === 0 || (best && shared < best.shared)) continue;
