@@ -1,3 +1,4 @@
+import { batchErrors } from "./messages/batch.js";
 import { checkpointErrors } from "./messages/checkpoint.js";
 import { cliErrors } from "./messages/cli-errors.js";
 import { compareErrors } from "./messages/compare.js";
@@ -18,6 +19,7 @@ const catalogue = {
   en: {
     ...compareErrors.en,
     ...{ ...ggufErrors.en, ...engineErrors.en, ...executorErrors.en, ...promptErrors.en, ...cliErrors.en },
+    ...batchErrors.en,
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
     ...weightsErrors.en,
     ...checkpointErrors.en,
@@ -26,6 +28,7 @@ const catalogue = {
   fr: {
     ...compareErrors.fr,
     ...{ ...ggufErrors.fr, ...engineErrors.fr, ...executorErrors.fr, ...promptErrors.fr, ...cliErrors.fr },
+    ...batchErrors.fr,
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
     ...weightsErrors.fr,
     ...checkpointErrors.fr,

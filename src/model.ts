@@ -299,14 +299,18 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * One vector per text, of length 1 unless `normalize` is false. Errors: `text-too-long`, `embeddings-unsupported`.
+   * One vector per text (or its tokens), of length 1 unless `normalize` is false. Errors: `text-too-long`, `embeddings-unsupported`.
    */
   async embed(
-    texts: string[],
+    texts: (string | Int32Array)[],
     options: { pooling?: Pooling; normalize?: boolean } = {},
   ): Promise<Float32Array[]> {
     if (texts.length === 0) return [];
-    const tokens = await Promise.all(texts.map((text) => this.tokenize(text, { parseSpecial: false })));
+    const tokens = await Promise.all(
+      texts.map((text) =>
+        typeof text === "string" ? this.tokenize(text, { parseSpecial: false }) : this.checkTokens(text),
+      ),
+    );
     const pooling = options.pooling ?? (this.outline.pooling === undefined ? "mean" : "model");
     const vectors = await this.engine.embed(tokens, pooling);
     return options.normalize === false ? vectors : vectors.map(normalized);
@@ -357,6 +361,13 @@ export class Model implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  private checkTokens(tokens: Int32Array): Int32Array {
+    const { vocabularySize } = this.info.model;
+    const unknown = tokens.find((token) => token < 0 || token >= vocabularySize);
+    if (unknown !== undefined) throw new JaugeError("token-unknown", { token: unknown, vocabularySize });
+    return tokens;
   }
 
   private chatRequest(tokens: Int32Array, options: GenerateOptions): GenerationRequest {

@@ -23,6 +23,8 @@ type Category = keyof typeof exitCodes;
 const categories: [Category, RegExp][] = [
   ["interrupted", /^cancelled$/],
   ["crash", /^(host-crashed|decode-failed)$/],
+  ["file", /^batch-(output|write)-/],
+  ["usage", /^batch-(template|columns|table|settings)-/],
   ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],
   [
     "file",

@@ -12,6 +12,7 @@ import { note } from "./terminal.js";
 /** Only the module of the command that is run is loaded: starting is part of the time to the first token. */
 const commands: Record<string, () => Promise<CommandPart>> = {
   run: async () => (await import("./run.js")).runCommand(),
+  batch: async () => (await import("./batch.js")).batchCommand(),
   tokenize: async () => (await import("./tokenize.js")).tokenizeCommand(),
   embed: async () => (await import("./embed.js")).embedCommand(),
   inspect: async () => ({ command: (await import("./inspect.js")).inspectCommand(), tables: [] }),
@@ -105,6 +106,7 @@ function programHelp(): string {
     "jauge",
     'jauge run model.gguf "Why is the sky blue?"',
     "jauge run model.gguf -ngl 20 -c 8192",
+    "jauge batch prompts.jsonl -m model.gguf -o answers.jsonl",
     "jauge inspect model.gguf",
     "jauge bench model.gguf",
     "jauge run --help",

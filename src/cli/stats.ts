@@ -16,14 +16,17 @@ export interface ReportedStats {
   generationTokensPerSecond: number | null;
   timeToFirstTokenMs: number | null;
   /** Each with the runtime's own share, as the plan counts it. */
-  devices: {
-    name: string;
-    budgetBytes: number;
-    plannedBytes: number;
-    allocatedBytes: number;
-    /** The most that was held by the driver's or the system's own count; absent where it has none. */
-    peakBytes?: number;
-  }[];
+  devices: ReportedDevice[];
+}
+
+/** What was allowed, planned and taken of one memory. */
+export interface ReportedDevice {
+  name: string;
+  budgetBytes: number;
+  plannedBytes: number;
+  allocatedBytes: number;
+  /** The most that was held by the driver's or the system's own count; absent where it has none. */
+  peakBytes?: number;
 }
 
 export function reportedStats(
@@ -32,26 +35,35 @@ export function reportedStats(
   plan: ModelPlan,
   peaks: Record<string, number>,
 ): ReportedStats {
-  const places = [...plan.devices, plan.host].filter(
-    ({ name, plannedBytes }) => plannedBytes > 0 || memory.some(({ device }) => device === name),
-  );
   return {
     promptTokens: stats.promptTokens,
     promptTokensPerSecond: stats.promptTokensPerSecond,
     generatedTokens: stats.generatedTokens,
     generationTokensPerSecond: stats.generationTokensPerSecond,
     timeToFirstTokenMs: stats.timeToFirstTokenMs,
-    devices: places.map(({ name, budgetBytes, plannedBytes, breakdown }) => {
-      const use = memory.find(({ device }) => device === name);
-      return {
-        name,
-        budgetBytes,
-        plannedBytes,
-        allocatedBytes: (use ? allocated(use) : 0) + breakdown.runtime,
-        ...(peaks[name] !== undefined && { peakBytes: peaks[name] }),
-      };
-    }),
+    devices: reportedDevices(memory, plan, peaks),
   };
+}
+
+/** Of each memory that the plan or the engine uses. */
+export function reportedDevices(
+  memory: readonly MemoryUse[],
+  plan: ModelPlan,
+  peaks: Record<string, number>,
+): ReportedDevice[] {
+  const places = [...plan.devices, plan.host].filter(
+    ({ name, plannedBytes }) => plannedBytes > 0 || memory.some(({ device }) => device === name),
+  );
+  return places.map(({ name, budgetBytes, plannedBytes, breakdown }) => {
+    const use = memory.find(({ device }) => device === name);
+    return {
+      name,
+      budgetBytes,
+      plannedBytes,
+      allocatedBytes: (use ? allocated(use) : 0) + breakdown.runtime,
+      ...(peaks[name] !== undefined && { peakBytes: peaks[name] }),
+    };
+  });
 }
 
 /** The speed of an answer, for people. */

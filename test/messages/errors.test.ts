@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { batchErrors } from "../../src/messages/batch.js";
 import { checkpointErrors } from "../../src/messages/checkpoint.js";
 import { cliErrors } from "../../src/messages/cli-errors.js";
 import { compareErrors } from "../../src/messages/compare.js";
@@ -17,6 +18,7 @@ import { weightsErrors } from "../../src/messages/weights.js";
 type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   checkpoint: checkpointErrors,
+  batch: batchErrors,
   cli: cliErrors,
   compare: compareErrors,
   doctor: doctorErrors,

@@ -1,0 +1,115 @@
+import type { AnswerOptions, BatchItem, BatchRequest } from "./request.js";
+
+/** What a job will take, before anything runs. */
+export interface JobEstimate {
+  lines: number;
+  /** Lines that cannot be read. */
+  badLines: number;
+  /** Lines that were measured; the others are taken for like them. */
+  sampledLines: number;
+  promptTokens: number;
+  outputTokens: number;
+  /** Of the prompt's tokens, those that the line before has too when lines with a common beginning go together. */
+  sharedTokens: number;
+  /** Whether every measured line has a limit to its answer. */
+  areLimited: boolean;
+}
+
+/** Lines whose tokens are counted. */
+const sampleSize = 512;
+/** Shorter common beginnings are computed again. */
+const leastShared = 32;
+/** What a prompt format adds to a message, roughly. */
+const tokensAroundMessage = 6;
+
+/**
+ * Reads a whole input once and counts the tokens of a sample of its lines, drawn evenly (reservoir sampling, algorithm R of
+ * Vitter 1985; the draws are those of `random`).
+ */
+export async function estimateLines(
+  items: AsyncIterable<BatchItem>,
+  tokenize: (text: string) => Promise<Int32Array>,
+  options: { defaults: AnswerOptions; expectedTokens: number; random?: () => number },
+): Promise<JobEstimate> {
+  const { random = Math.random } = options;
+  const sample: BatchRequest[] = [];
+  let lines = 0;
+  let badLines = 0;
+  for await (const { request } of items) {
+    lines++;
+    if (request instanceof Error) badLines++;
+    else {
+      const place = Math.floor(random() * (lines - badLines));
+      if (sample.length < sampleSize) sample.push(request);
+      else if (place < sampleSize) sample[place] = request;
+    }
+  }
+  const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
+  const limits = sample.map((request) => answerTokens(request, options));
+  const scale = sample.length === 0 ? 0 : (lines - badLines) / sample.length;
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const shared = sharedTokens(prompts.map(({ tokens }) => tokens));
+  return {
+    ...{ lines, badLines, sampledLines: sample.length },
+    promptTokens: Math.round(scale * sum(prompts.map(({ count }) => count))),
+    outputTokens: Math.round(scale * sum(limits.map(({ tokens }) => tokens))),
+    // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.
+    sharedTokens: Math.round(scale * shared),
+    areLimited: limits.every(({ isLimited }) => isLimited),
+  };
+}
+
+/** Seconds that the tokens take at a plan's speeds. */
+export function estimatedSeconds(
+  { promptTokens, sharedTokens, outputTokens }: JobEstimate,
+  speed: { prefillTokensPerSecond: number; decodeTokensPerSecond: number },
+): number {
+  return (
+    (promptTokens - sharedTokens) / speed.prefillTokensPerSecond + outputTokens / speed.decodeTokensPerSecond
+  );
+}
+
+async function promptTokens(
+  request: BatchRequest,
+  tokenize: (text: string) => Promise<Int32Array>,
+): Promise<{ tokens: Int32Array; count: number }> {
+  if (request.kind === "chat") {
+    const tokens = await tokenize(request.messages.map(({ content }) => content).join("\n"));
+    return { tokens, count: tokens.length + tokensAroundMessage * request.messages.length };
+  }
+  const texts = request.kind === "completion" ? [request.prompt] : request.input;
+  const all = await Promise.all(texts.map((text) => (typeof text === "string" ? tokenize(text) : text)));
+  return { tokens: all[0]!, count: all.reduce((total, { length }) => total + length, 0) };
+}
+
+function answerTokens(
+  request: BatchRequest,
+  { defaults, expectedTokens }: { defaults: AnswerOptions; expectedTokens: number },
+): { tokens: number; isLimited: boolean } {
+  if (request.kind === "embedding") return { tokens: 0, isLimited: true };
+  const limit = request.options.maxTokens ?? defaults.maxTokens;
+  return { tokens: limit ?? expectedTokens, isLimited: limit !== undefined };
+}
+
+/** Tokens that each prompt shares with the one before it, when they are sorted. */
+function sharedTokens(prompts: Int32Array[]): number {
+  const sorted = prompts.toSorted(compareTokens);
+  let shared = 0;
+  for (let index = 1; index < sorted.length; index++) {
+    const common = commonBeginning(sorted[index - 1]!, sorted[index]!);
+    if (common >= leastShared) shared += common;
+  }
+  return shared;
+}
+
+function commonBeginning(a: Int32Array, b: Int32Array): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a[length] === b[length]) length++;
+  return length;
+}
+
+function compareTokens(a: Int32Array, b: Int32Array): number {
+  const place = commonBeginning(a, b);
+  return (a[place] ?? -1) - (b[place] ?? -1);
+}

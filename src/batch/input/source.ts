@@ -1,0 +1,164 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { JaugeError } from "../../errors.js";
+import type { BatchItem } from "../request.js";
+import { linesOf } from "./lines.js";
+import { type ReadOptions, readObject, readText } from "./read-object.js";
+import { tableItems } from "./table.js";
+
+export const inputFormats = ["jsonl", "csv", "tsv", "text"] as const;
+export type InputFormat = (typeof inputFormats)[number];
+
+export interface SourceOptions extends ReadOptions {
+  /** By the file's name where absent, else by its first character. */
+  format?: InputFormat;
+}
+
+/** The longest line: the prompt of a context of a million tokens is about 4 MB of text. */
+export const mostLineBytes = 16_000_000;
+
+/** The lines of a job. They are read as they are asked for. */
+export interface BatchSource {
+  /** A path; `-` is standard input. */
+  readonly name: string;
+  readonly format: InputFormat;
+  /** Bytes of all lines; undefined where they come from a pipe. */
+  readonly totalBytes: number | undefined;
+  /** Of what was read so far. */
+  readonly readBytes: number;
+  /** Of the beginning: says whether another run reads the same lines. Undefined for a pipe. */
+  readonly beginning: InputBeginning | undefined;
+  items(): AsyncGenerator<BatchItem, void, void>;
+}
+
+/** The first bytes of an input, hashed: lines may be added to a file between two runs, not changed. */
+export interface InputBeginning {
+  bytes: number;
+  sha256: string;
+}
+
+/**
+ * Opens an input; `-` is standard input. `known` is what an earlier run hashed of it.
+ * Errors: `file-unreadable`.
+ */
+export async function openSource(
+  name: string,
+  options: SourceOptions,
+  known?: InputBeginning,
+): Promise<BatchSource> {
+  if (name === "-") return sourceOf(name, process.stdin, options, undefined, undefined);
+  try {
+    const file = await open(name);
+    let size: number | undefined;
+    let beginning: InputBeginning | undefined;
+    try {
+      const stats = await file.stat();
+      if (stats.isDirectory()) throw new Error("EISDIR");
+      // A pipe has no beginning that could be read twice.
+      if (stats.isFile()) {
+        size = stats.size;
+        const hashed = Buffer.alloc(Math.min(known?.bytes ?? size, mostHashedBytes));
+        const { bytesRead } = await file.read(hashed, 0, hashed.length, 0);
+        beginning = {
+          bytes: bytesRead,
+          sha256: createHash("sha256").update(hashed.subarray(0, bytesRead)).digest("hex"),
+        };
+      }
+    } finally {
+      await file.close();
+    }
+    const stream = createReadStream(name, { highWaterMark: 1 << 18 });
+    // It is opened when it is read first; until then a failure has no listener.
+    stream.on("error", () => {});
+    return sourceOf(name, stream, options, size, beginning);
+  } catch (cause) {
+    throw new JaugeError("file-unreadable", { path: name, reason: (cause as Error).message }, { cause });
+  }
+}
+
+const mostHashedBytes = 1 << 16;
+
+async function sourceOf(
+  name: string,
+  stream: AsyncIterable<Uint8Array>,
+  options: SourceOptions,
+  totalBytes: number | undefined,
+  beginning: InputBeginning | undefined,
+): Promise<BatchSource> {
+  let readBytes = 0;
+  const iterator = counted(stream, name, (bytes) => {
+    readBytes += bytes;
+  })[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  const format = options.format ?? formatOf(name, first.done ? undefined : first.value);
+  const chunks = rejoined(first, iterator);
+  return {
+    ...{ name, format, totalBytes, beginning },
+    get readBytes() {
+      return readBytes;
+    },
+    items: () =>
+      format === "csv" || format === "tsv"
+        ? tableItems(chunks, format === "csv" ? "," : "\t", mostLineBytes, options)
+        : lineItems(chunks, format, options),
+  };
+}
+
+async function* counted(
+  stream: AsyncIterable<Uint8Array>,
+  path: string,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for await (const chunk of stream) {
+      count(chunk.length);
+      yield chunk;
+    }
+  } catch (cause) {
+    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+  }
+}
+
+async function* rejoined(
+  first: IteratorResult<Uint8Array, void>,
+  others: AsyncGenerator<Uint8Array, void, void>,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (first.done) return;
+  yield first.value;
+  yield* others;
+}
+
+function formatOf(name: string, beginning: Uint8Array | undefined): InputFormat {
+  if (/\.(jsonl|ndjson)$/i.test(name)) return "jsonl";
+  if (/\.csv$/i.test(name)) return "csv";
+  if (/\.tsv$/i.test(name)) return "tsv";
+  const text = Buffer.from(beginning?.subarray(0, 1024) ?? []).toString("utf8");
+  return /^\uFEFF?\s*\{/.test(text) ? "jsonl" : "text";
+}
+
+async function* lineItems(
+  chunks: AsyncIterable<Uint8Array>,
+  format: "jsonl" | "text",
+  options: ReadOptions,
+): AsyncGenerator<BatchItem, void, void> {
+  for await (const { number, text, problem } of linesOf(chunks, mostLineBytes)) {
+    const customId = `line-${number}`;
+    if (problem === "too-long")
+      yield { number, customId, request: new JaugeError("line-too-long", { limitBytes: mostLineBytes }) };
+    else if (problem) yield { number, customId, request: new JaugeError("line-not-utf8", {}) };
+    else if (format === "text") yield readText(text, number, options);
+    else yield readJson(text, number, options);
+  }
+}
+
+function readJson(text: string, number: number, options: ReadOptions): BatchItem {
+  let object: unknown;
+  try {
+    object = JSON.parse(text);
+  } catch (error) {
+    const request = new JaugeError("line-not-json", { problem: (error as Error).message.slice(0, 200) });
+    return { number, customId: `line-${number}`, request };
+  }
+  return readObject(object, number, options);
+}

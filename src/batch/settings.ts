@@ -1,0 +1,86 @@
+import { randomBytes } from "node:crypto";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { z } from "zod";
+import { JaugeError } from "../errors.js";
+import type { InputBeginning } from "./input/source.js";
+import { writeFailed } from "./lock.js";
+
+/** What the answers of a job depend on: plain data, kept beside its output. */
+export interface JobSettings {
+  /** The model's header: another model answers otherwise. */
+  model: { name: string; fingerprint: string };
+  /** Each setting by the name that a person knows it by. */
+  options: Record<string, unknown>;
+  input?: InputBeginning;
+  /** Lines without a seed draw by it. */
+  seed: number;
+}
+
+const version = 1;
+const schema = z.object({
+  version: z.literal(version),
+  model: z.object({ name: z.string(), fingerprint: z.string() }),
+  options: z.record(z.string(), z.unknown()),
+  input: z.object({ bytes: z.int().min(0), sha256: z.string() }).optional(),
+  seed: z.int().min(0),
+});
+
+/** Where the settings of the job that writes to `output` are. */
+export function settingsPath(output: string): string {
+  return `${output}.job.json`;
+}
+
+/**
+ * The settings that the output's job was begun with; undefined where there are none.
+ * Errors: `batch-settings-invalid`, `file-unreadable`.
+ */
+export async function readSettings(output: string): Promise<JobSettings | undefined> {
+  const path = settingsPath(output);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+  }
+  try {
+    const { version: _, input, ...settings } = schema.parse(JSON.parse(text));
+    return { ...settings, ...(input && { input }) };
+  } catch (cause) {
+    const problem =
+      cause instanceof z.ZodError
+        ? `${cause.issues[0]!.path.join(".")}: ${cause.issues[0]!.message}`
+        : (cause as Error).message;
+    throw new JaugeError("batch-settings-invalid", { path, problem }, { cause });
+  }
+}
+
+/** Writes them, wholly or not at all. Errors: `batch-write-failed`. */
+export async function writeSettings(output: string, settings: JobSettings): Promise<void> {
+  const path = settingsPath(output);
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    await writeFile(temporary, `${JSON.stringify({ version, ...settings }, undefined, 2)}\n`, { flag: "wx" });
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw writeFailed(path, cause);
+  }
+}
+
+/** Where two settings differ, a line each: `temperature: 0.8 → 0`. */
+export function differences(before: JobSettings, now: JobSettings): string[] {
+  const lines: string[] = [];
+  const shown = (value: unknown) => (value === undefined ? "–" : JSON.stringify(value));
+  if (before.model.fingerprint !== now.model.fingerprint)
+    lines.push(
+      `  model: ${before.model.name} (${before.model.fingerprint.slice(0, 12)}) → ${now.model.name} (${now.model.fingerprint.slice(0, 12)})`,
+    );
+  for (const name of new Set([...Object.keys(before.options), ...Object.keys(now.options)])) {
+    const [old, given] = [shown(before.options[name]), shown(now.options[name])];
+    if (old !== given) lines.push(`  ${name}: ${old} → ${given}`);
+  }
+  if (before.input && now.input && before.input.sha256 !== now.input.sha256)
+    lines.push(`  input: ${before.input.sha256.slice(0, 12)} → ${now.input.sha256.slice(0, 12)}`);
+  return lines;
+}

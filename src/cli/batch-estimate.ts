@@ -1,0 +1,94 @@
+import { estimatedSeconds, estimateLines } from "../batch/estimate.js";
+import type { BatchSource } from "../batch/input/source.js";
+import type { AnswerOptions } from "../batch/request.js";
+import { type LoadOptions, type ModelPlan, plan } from "../index.js";
+import { batchMessages } from "../messages/batch-view.js";
+import { localized } from "../messages/locale.js";
+import type { BatchValues } from "./batch-options.js";
+import { clock, percent } from "./batch-view.js";
+import { exitCodes } from "./errors.js";
+import { openTokenizer } from "./open-model.js";
+import { formatNumber, formatSpeed, oneLine } from "./plan-format.js";
+import { print } from "./terminal.js";
+
+const { estimate: texts } = localized(batchMessages);
+
+/** Tokens of an answer whose length nothing limits. */
+const usualTokens = 256;
+
+/** `jauge batch --estimate`: what the job takes, said before anything runs. */
+export async function estimateJob(
+  source: BatchSource,
+  modelPath: string,
+  load: LoadOptions,
+  { values, defaults }: { values: BatchValues; defaults: AnswerOptions },
+): Promise<void> {
+  const expectedTokens = values.expectTokens ?? usualTokens;
+  await using tokenizer = await openTokenizer(
+    modelPath,
+    {
+      ...(load.backend && { backend: load.backend }),
+      ...(load.libraryDirectory && { libraryDirectory: load.libraryDirectory }),
+    },
+    values,
+  );
+  const lines = await estimateLines(source.items(), (text) => tokenizer.tokenize(text), {
+    defaults,
+    expectedTokens,
+  });
+  const { savedPlan, onProgress: _, onLog: __, onSpaceTaken: ___, ...wishes } = load;
+  const planned = savedPlan ?? (await plan(modelPath, wishes));
+  const seconds = estimatedSeconds(lines, planned.predicted);
+  if (values.json) await print(`${JSON.stringify(asJson(lines, planned, seconds), undefined, 2)}\n`);
+  else await print(`${asText(lines, planned, seconds, expectedTokens).join("\n")}\n`);
+  if (!planned.fits) process.exitCode = exitCodes.memory;
+}
+
+type Lines = Awaited<ReturnType<typeof estimateLines>>;
+
+/** A public contract. */
+function asJson(lines: Lines, { predicted, settings, fits, notes }: ModelPlan, seconds: number) {
+  const { prefillTokensPerSecond, decodeTokensPerSecond, limitedBy, explanation } = predicted;
+  return {
+    ...lines,
+    seconds: Math.round(seconds * 10) / 10,
+    ...{ prefillTokensPerSecond, decodeTokensPerSecond, sequences: settings.sequences, fits },
+    regime: { limitedBy, explanation, notes },
+    energyJoules: null,
+  };
+}
+
+function asText(lines: Lines, planned: ModelPlan, seconds: number, expectedTokens: number): string[] {
+  const good = Math.max(1, lines.lines - lines.badLines);
+  const { predicted, settings, warnings, notes } = planned;
+  const each = (tokens: number) => formatNumber(tokens / good, tokens / good < 10 ? 1 : 0);
+  return [
+    texts.lines({ lines: formatNumber(lines.lines), bad: formatNumber(lines.badLines) }),
+    texts.tokensIn({
+      tokens: formatNumber(lines.promptTokens),
+      each: each(lines.promptTokens),
+      sampled: formatNumber(lines.sampledLines),
+    }),
+    texts.tokensOut({
+      tokens: formatNumber(lines.outputTokens),
+      each: each(lines.outputTokens),
+      assumption: lines.areLimited
+        ? texts.assumedLimits
+        : texts.assumedDefault({ tokens: formatNumber(expectedTokens) }),
+    }),
+    ...(lines.sharedTokens > 0
+      ? [texts.shared({ percent: percent(lines.sharedTokens, lines.promptTokens) })]
+      : []),
+    texts.time({
+      time: clock(seconds * 1000),
+      prefill: formatSpeed(predicted.prefillTokensPerSecond),
+      decode: formatSpeed(predicted.decodeTokensPerSecond),
+      sequences: formatNumber(settings.sequences),
+    }),
+    texts.regime({ explanation: predicted.explanation }),
+    ...notes.map((line) => `  ${line}`),
+    texts.noEnergy,
+    oneLine(planned),
+    ...warnings,
+  ];
+}

@@ -1,0 +1,186 @@
+import { randomInt } from "node:crypto";
+import { Command } from "@commander-js/extra-typings";
+import { type BatchSource, openSource, type SourceOptions } from "../batch/input/source.js";
+import { Template } from "../batch/input/template.js";
+import { Job } from "../batch/job.js";
+import type { AnswerOptions } from "../batch/request.js";
+import { type JobSettings, readSettings } from "../batch/settings.js";
+import { JaugeError } from "../errors.js";
+import { batchMessages } from "../messages/batch-view.js";
+import { optionMessages } from "../messages/cli-options.js";
+import { localized } from "../messages/locale.js";
+import { defaultModelPath, type LoadOptions, type Model } from "../model.js";
+import { openModelFile } from "../planner/sources/open.js";
+import { Interrupt } from "./batch-interrupt.js";
+import { type BatchValues, batchOptions, batchPromptOptions, recordedOptions } from "./batch-options.js";
+import { type BatchView, batchView } from "./batch-view.js";
+import { examples } from "./examples.js";
+import { readTextFile } from "./input.js";
+import { budgetOptionsOf, generateOptions, loadOptions } from "./library-options.js";
+import { openModel } from "./open-model.js";
+import { addOptions, type CommandPart } from "./option-spec.js";
+import { answerOptions, budgetOptions, modelOptions, outputOptions, samplingOptions } from "./options.js";
+import { formatNumber, oneLine } from "./plan-format.js";
+import { reportedDevices } from "./stats.js";
+import { note } from "./terminal.js";
+
+const texts = localized(batchMessages);
+const descriptions = localized(optionMessages);
+
+/** `jauge batch [INPUT] -m MODEL -o OUTPUT`: a file of prompts, answered within the budget whatever happens. */
+export function batchCommand(): CommandPart {
+  const { headings } = descriptions;
+  const command = new Command("batch").description(texts.description).argument("[input]", texts.input);
+  addOptions(command, texts.heading, batchOptions, texts.options);
+  addOptions(command, headings.prompt, batchPromptOptions, descriptions.prompt);
+  addOptions(command, headings.answer, answerOptions, descriptions.answer);
+  addOptions(command, headings.output, outputOptions, descriptions.output);
+  addOptions(command, headings.budget, budgetOptions, descriptions.budget);
+  addOptions(command, headings.model, modelOptions, descriptions.model);
+  addOptions(command, headings.sampling, samplingOptions, descriptions.sampling);
+  command.addHelpText(
+    "after",
+    `\n${texts.note}\n${examples(
+      "jauge batch prompts.jsonl -m model.gguf -o answers.jsonl",
+      "jauge batch prompts.jsonl -m model.gguf -o answers.jsonl --vram 11.5GB --ram 56GiB",
+      'jauge batch sentences.csv -m model.gguf -o french.jsonl --template "Translate into French: {text}"',
+      "cat questions.txt | jauge batch -m model.gguf -o answers.jsonl -n 200 --temp 0 --ordered",
+      "jauge batch prompts.jsonl -m model.gguf --estimate",
+    )}`,
+  );
+  command.action((input, values) => batch(input, values as BatchValues));
+  return {
+    command,
+    tables: [
+      ...[batchOptions, batchPromptOptions, answerOptions, outputOptions],
+      ...[budgetOptions, modelOptions, samplingOptions],
+    ],
+  };
+}
+
+async function batch(argument: string | undefined, values: BatchValues): Promise<void> {
+  const interrupt = new Interrupt();
+  const modelPath = values.model ?? defaultModelPath;
+  const system = values.systemPromptFile ? await readTextFile(values.systemPromptFile) : values.systemPrompt;
+  const { timeLimitMs: _, ...answers } = await generateOptions({ ...values });
+  const defaults: AnswerOptions = {
+    ...answers,
+    ...(values.timeLimit && { timeLimitMs: values.timeLimit * 1000 }),
+  };
+  const reading = readingOptions(values, system);
+  const name = argument ?? "-";
+  if (name === "-" && process.stdin.isTTY) note(texts.waiting);
+  const { fingerprint, outline } = await openModelFile(modelPath);
+  const load: LoadOptions = {
+    objective: "batch",
+    ...loadOptions({ ...values, template: values.chatTemplate }),
+    ...(await budgetOptionsOf(values)),
+    ...(values.deterministic && { exact: true, sequences: 1, speculation: false }),
+    signal: interrupt.signal,
+  };
+  if (values.estimate) {
+    const { estimateJob } = await import("./batch-estimate.js");
+    const source = await openSource(name, reading);
+    await estimateJob(source, modelPath, load, { values, defaults });
+    return;
+  }
+  const { output } = values;
+  if (output === undefined)
+    throw new JaugeError("option-needs", { option: "jauge batch", other: "--output" });
+  const before = await readSettings(output).catch(() => undefined);
+  const source = await openSource(name, reading, before?.input);
+  const settings: JobSettings = {
+    model: { name: outline.name ?? modelPath, fingerprint },
+    options: recordedOptions(values, system),
+    ...(source.beginning && { input: source.beginning }),
+    seed: values.seed ?? randomInt(2 ** 32 - 1),
+  };
+  const job = await Job.open({
+    ...{ source, output, settings },
+    ...{ force: values.force ?? false, ordered: values.ordered ?? false, failFast: values.failFast ?? false },
+  });
+  let model: Model | undefined;
+  try {
+    if (job.finishedBefore > 0 && !values.json)
+      note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
+    const kind = await job.peek();
+    if (kind !== undefined)
+      model = await openModel(
+        modelPath,
+        { ...load, ...(kind === "embedding" && { embeddings: { pooling: "model" }, sequences: 1 }) },
+        values,
+      );
+    await answer(job, model, { values, defaults, source, output, interrupt });
+  } finally {
+    await job.close();
+    if (interrupt.signal.aborted) await interrupt.leave(model);
+    await model?.close();
+    interrupt.done();
+  }
+}
+
+async function answer(
+  job: Job,
+  model: Model | undefined,
+  given: {
+    values: BatchValues;
+    defaults: AnswerOptions;
+    source: BatchSource;
+    output: string;
+    interrupt: Interrupt;
+  },
+): Promise<void> {
+  const { values, defaults, output, interrupt } = given;
+  const view = batchView({ json: values.json ?? false });
+  if (!model) {
+    if (!values.json) note(texts.nothingLeft({ path: output }));
+    await view.end(await job.run(undefined), output);
+    return;
+  }
+  if (!values.json) for (const line of [oneLine(model.modelPlan), ...model.modelPlan.warnings]) note(line);
+  const stopWatching = watch(job, model, view);
+  try {
+    const end = await job.run(model, {
+      defaults,
+      signal: interrupt.signal,
+      ...(values.lookAhead !== undefined && { lookAhead: values.lookAhead }),
+      ...(values.expectTokens !== undefined && { expectedTokens: values.expectTokens }),
+    });
+    stopWatching();
+    await view.end(end, output);
+    if (end.isInterrupted && !values.json) for (const line of interrupt.continueText()) note(line);
+  } finally {
+    stopWatching();
+  }
+}
+
+/** Keeps the view up to date; what it could not ask this time it asks the next. */
+function watch(job: Job, model: Model, view: BatchView): () => void {
+  let isAsking = false;
+  let isOver = false;
+  const timer = setInterval(() => {
+    if (isAsking) return;
+    isAsking = true;
+    Promise.all([model.memory(), model.peakMemory()])
+      .then(async ([memory, peaks]) => {
+        if (!isOver) await view.update(job.progress, reportedDevices(memory, model.modelPlan, peaks));
+      })
+      .catch(() => {})
+      .finally(() => {
+        isAsking = false;
+      });
+  }, view.intervalMs);
+  return () => {
+    isOver = true;
+    clearInterval(timer);
+  };
+}
+
+function readingOptions(values: BatchValues, system: string | undefined): SourceOptions {
+  return {
+    ...(values.template !== undefined && { template: new Template(values.template) }),
+    ...(system !== undefined && { system }),
+    ...(values.conversation === false && { raw: true }),
+    ...(values.inputFormat && { format: values.inputFormat }),
+  };
+}
