@@ -32,7 +32,7 @@ const categories: [Category, RegExp][] = [
   ],
   [
     "usage",
-    /^(option|output-exists|compare-vocabulary|importance-|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/,
+    /^(option|compare-vocabulary|importance-|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/,
   ],
   [
     "usage",

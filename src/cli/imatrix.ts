@@ -86,7 +86,7 @@ async function imatrix(
   if (values.resume && values.inFile?.length)
     throw new JaugeError("options-conflict", { option: "--resume", other: "--in-file" });
   if (!values.resume && !values.force && existsSync(outputPath))
-    throw new JaugeError("output-exists", { path: outputPath });
+    throw new JaugeError("importance-exists", { path: outputPath });
   const text = await readTextFile(textPath ?? shippedTextPath);
   try {
     const result = await computeImportance({

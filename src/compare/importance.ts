@@ -1,7 +1,7 @@
 import type { ImportanceEntry } from "../engine/protocol.js";
 import { JaugeError } from "../errors.js";
-import { type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
 import { writeImportance } from "./importance-file.js";
+import { type ImportanceMatrix, readImportanceMatrix } from "./importance-reader.js";
 import { openForScoring, type ScoringModel, type ScoringRequest, tokensOf } from "./scoring-model.js";
 import { Windows } from "./windows.js";
 
@@ -54,7 +54,7 @@ export interface ImportanceResult {
  * multiplied by. Saved every so many windows; an interrupted run is resumed at the window after the last one saved.
  *
  * Errors: those of `openForScoring`, `readImportanceMatrix` and `writeImportance`, `text-too-short`,
- * `importance-mismatch`, `importance-resume-mismatch`, `importance-not-finite`, `compare-not-finite`, `cancelled`.
+ * `importance-sizes-differ`, `importance-resume-mismatch`, `importance-not-finite`, `compare-not-finite`, `cancelled`.
  */
 export async function computeImportance(job: ImportanceJob): Promise<ImportanceResult> {
   const { modelPath, windowSize, request, outputPath } = job;
@@ -144,7 +144,7 @@ async function readResumable(job: ImportanceJob): Promise<ImportanceMatrix | und
   return found;
 }
 
-/** Errors: `importance-mismatch` where the model has no such matrix. */
+/** Errors: `importance-sizes-differ` where the model has no such matrix. */
 async function addMatrix(
   { engine, tensors }: ScoringModel,
   matrix: ImportanceMatrix,
@@ -156,7 +156,7 @@ async function addMatrix(
     const shape = tensors.find((tensor) => tensor.name === name)?.shape ?? [];
     const expected = (shape[0] ?? 0) * (shape[2] ?? 1) * (shape[3] ?? 1);
     if (values !== expected)
-      throw new JaugeError("importance-mismatch", {
+      throw new JaugeError("importance-sizes-differ", {
         ...{ tensor: name, found: String(values), expected: String(expected) },
       });
     const sums = await readSums();

@@ -119,7 +119,7 @@ export class Engine extends Tokenizer {
     return this.ask("importanceSums", { name });
   }
 
-  /** Adds what was collected before. Errors: `importance-mismatch`. */
+  /** Adds what was collected before. Errors: `importance-sizes-differ`. */
   async addImportance(entry: ImportanceEntry, sums: Float32Array): Promise<void> {
     await this.ask("addImportance", { entry, sums });
   }

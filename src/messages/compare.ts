@@ -6,7 +6,7 @@ const en = {
     what: `${f.tensor}: its input has values that are no finite numbers`,
     fix: "The model overflows on this text. Use a file of higher precision (BF16 or F32), or another text.",
   }),
-  "importance-mismatch": (f: { tensor: string; found: string; expected: string }): ErrorText => ({
+  "importance-sizes-differ": (f: { tensor: string; found: string; expected: string }): ErrorText => ({
     what: `${f.tensor}: the importance matrix has ${f.found} values, where the model needs ${f.expected}`,
     fix: "Use importance matrices that were computed from this very model.",
   }),
@@ -34,7 +34,7 @@ const en = {
     what: `${f.path}: this model does not predict the next token`,
     fix: "Use a model that generates text, not one for embeddings.",
   }),
-  "output-exists": (f: { path: string }): ErrorText => ({
+  "importance-exists": (f: { path: string }): ErrorText => ({
     what: `${f.path}: there is such a file already`,
     fix: "Choose another name with -o, continue it with --resume, or replace it with --force.",
   }),
@@ -54,7 +54,7 @@ const fr: typeof en = {
     what: `${f.tensor} : son entrée contient des valeurs qui ne sont pas des nombres finis`,
     fix: "Le modèle déborde sur ce texte. Prenez un fichier de plus grande précision (BF16 ou F32), ou un autre texte.",
   }),
-  "importance-mismatch": (f) => ({
+  "importance-sizes-differ": (f) => ({
     what: `${f.tensor} : la matrice d'importance a ${f.found} valeurs, il en faut ${f.expected}`,
     fix: "Prenez des matrices d'importance calculées à partir de ce même modèle.",
   }),
@@ -82,7 +82,7 @@ const fr: typeof en = {
     what: `${f.path} : ce modèle ne prédit pas le jeton suivant`,
     fix: "Prenez un modèle qui génère du texte, pas un modèle de plongement.",
   }),
-  "output-exists": (f) => ({
+  "importance-exists": (f) => ({
     what: `${f.path} : ce fichier existe déjà`,
     fix: "Choisissez un autre nom avec -o, continuez-le avec --resume, ou remplacez-le avec --force.",
   }),

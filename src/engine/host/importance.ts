@@ -86,7 +86,7 @@ export class ImportanceCollector {
     return found.sums;
   }
 
-  /** Adds what was collected before. Errors: `importance-mismatch` where the shapes differ. */
+  /** Adds what was collected before. Errors: `importance-sizes-differ` where the shapes differ. */
   add({ name, columns, counts }: ImportanceEntry, sums: Float32Array): null {
     const matrices = sums.length / columns;
     const into = this.into(name, columns, matrices, counts.length);
@@ -214,7 +214,7 @@ export class ImportanceCollector {
       this.collected.set(name, found);
     }
     if (found.sums.length !== columns * matrices)
-      throw new JaugeError("importance-mismatch", {
+      throw new JaugeError("importance-sizes-differ", {
         tensor: name,
         found: String(columns * matrices),
         expected: String(found.sums.length),
