@@ -51,6 +51,7 @@ export {
   plan,
 } from "./model.js";
 export type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
+export type { JobProfile } from "./plan/job.js";
 export type { ModelPlan, Objective } from "./plan/model-plan.js";
 export { type KvType, type Plan, simplePlan, type TensorOverride } from "./plan/plan.js";
 export { readSavedPlan, savePlan } from "./plan/saved-plan.js";

@@ -21,6 +21,7 @@ import { localized } from "./messages/locale.js";
 import { planTexts } from "./messages/plan-texts.js";
 import type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
 import { parseRamBudget, parseVramBudget } from "./plan/budget-text.js";
+import type { JobProfile } from "./plan/job.js";
 import type { ModelPlan, Objective } from "./plan/model-plan.js";
 import { type Plan, simplePlan } from "./plan/plan.js";
 import { checkSavedPlan, refuseChanged, refuseContradiction } from "./plan/saved-plan.js";
@@ -50,6 +51,8 @@ export interface LoadOptions extends Partial<Omit<Plan, "modelPath">> {
   ram?: string | BudgetWish;
   /** What the plan is to be best at; `chat` by default. */
   objective?: Objective;
+  /** Of a batch: what its requests are like, so that the plan has room for as many of them as pay. */
+  job?: JobProfile;
   /** Let weights be read from the disk again and again where RAM does not suffice. */
   allowDisk?: boolean;
   /** A plan made before, to be carried out as it is; refused where the model, the devices or the libraries changed. */
@@ -97,6 +100,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     wishes: wishesOf(options),
     objective: options.objective ?? "chat",
     ...(options.allowDisk !== undefined && { allowDisk: options.allowDisk }),
+    ...(options.job && { job: options.job }),
   };
   const planned = options.savedPlan
     ? await openSaved(options.savedPlan, source, engineOptions)
@@ -145,6 +149,7 @@ export async function plan(model: string, options: PlanOptions = {}): Promise<Mo
     ...(hardware !== undefined && { hardware }),
     ...(mix !== undefined && { mix }),
     ...(allowDisk !== undefined && { allowDisk }),
+    ...(rest.job && { job: rest.job }),
     ...(signal && { signal }),
   });
 }
@@ -404,7 +409,7 @@ export class Model implements AsyncDisposable {
 
 const notOfThePlan = [
   ...["backend", "libraryDirectory", "template", "speculation", "signal", "onProgress", "onLog"],
-  ...["vram", "ram", "objective", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken", "exact"],
+  ...["vram", "ram", "objective", "job", "allowDisk", "savedPlan", "yieldMemory", "onSpaceTaken", "exact"],
 ] as const satisfies (keyof Omit<LoadOptions, keyof Plan>)[];
 
 /** What is fixed of the engine's plan. Errors: `plan-invalid` for a setting that does not exist. */

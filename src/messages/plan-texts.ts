@@ -28,6 +28,16 @@ const en = {
   assumed: "speeds are assumed, not measured here: run jauge doctor",
   sequences: (f: { sequences: number }) =>
     `${f.sequences} sequences at once: more would not be faster or do not fit`,
+  kvForMore: (f: { type: string; sequences: number }) =>
+    `KV cache in ${f.type}: in f16 there is no room for ${f.sequences} sequences`,
+  sharedCache: (f: { cells: number }) =>
+    `one KV cache of ${f.cells} tokens for all sequences: who finds it full waits and goes on later`,
+  decodeStreamed: (f: { device: string; bytes: string; sequences: number }) =>
+    `${f.sequences} tokens at a time, one of each sequence, are computed on ${f.device}: ${f.bytes} of weights are streamed there for all of them at once`,
+  decodeOnHost: (f: { sequences: number }) =>
+    `the CPU computes ${f.sequences} tokens at a time with the weights in RAM: faster here than streaming them`,
+  decodeTooSmall: (f: { sequences: number; rows: number }) =>
+    `the CPU computes ${f.sequences} tokens at a time with the weights in RAM: from ${f.rows} on they could be streamed to the device`,
   unknownSetting: "there is no such setting",
   spaceTaken: (f: { device: string; taken: string; left: string }) =>
     `another program took ${f.taken} on ${f.device}: ${f.left} are left there (--yield makes room)`,
@@ -68,6 +78,15 @@ const fr: typeof en = {
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
   sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,
+  kvForMore: (f) => `cache KV en ${f.type} : en f16, il n'y a pas la place de ${f.sequences} séquences`,
+  sharedCache: (f) =>
+    `un cache KV de ${f.cells} jetons pour toutes les séquences : qui le trouve plein attend et continue ensuite`,
+  decodeStreamed: (f) =>
+    `${f.sequences} jetons à la fois, un de chaque séquence, sont calculés sur ${f.device} : ${f.bytes} de poids y sont transmis en flux pour tous à la fois`,
+  decodeOnHost: (f) =>
+    `le processeur calcule ${f.sequences} jetons à la fois avec les poids en RAM : plus rapide ici que de les transmettre`,
+  decodeTooSmall: (f) =>
+    `le processeur calcule ${f.sequences} jetons à la fois avec les poids en RAM : à partir de ${f.rows}, ils pourraient être transmis au périphérique`,
   unknownSetting: "ce réglage n'existe pas",
   spaceTaken: (f) =>
     `un autre programme a pris ${f.taken} sur ${f.device} : il y reste ${f.left} (--yield fait de la place)`,

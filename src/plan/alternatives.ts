@@ -1,13 +1,12 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
-import { type Fitted, Fitter, fits, type SolveRequest } from "./fit.js";
+import { type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
-import type { Solved } from "./solve.js";
 import type { ModelSource } from "./source.js";
 
 const texts = localized(planTexts).alternatives;
@@ -40,12 +39,12 @@ export function alternativesOf(
   { fitter, fitted, wanted }: Solved,
   requantised: readonly Requantised[],
 ): Alternative[] {
-  const { layout, machine } = request;
+  const { layout } = request;
   const needed = (one: Fitted) => one.memory.reduce((sum, place) => sum + totalBytes(place), 0);
   const before = needed(fitted);
   const tryWith = (changes: Partial<Plan>, source?: ModelSource): { saves: number } | undefined => {
     const changed = source ? layoutOf(source) : layout;
-    const other = new Fitter(changed, machine, { ...wanted, ...changes }, fitter).estimate();
+    const other = new Fitter({ ...request, layout: changed }, { ...wanted, ...changes }, fitter).estimate();
     return fits(other) ? { saves: before - needed(other) } : undefined;
   };
   const found: Alternative[] = [];

@@ -9,12 +9,12 @@ const usualContext = { chat: 8192, batch: 4096, context: 8192 };
  * memory. Weights are read rather than mapped: a mapped file counts twice where the CPU lays weights out anew, and a
  * device streams faster from pinned memory.
  */
-export function defaultFields({ layout, machine, objective, wishes }: SolveRequest): Plan {
+export function defaultFields({ layout, machine, objective, wishes, job }: SolveRequest): Plan {
   const trained = layout.source.outline.contextLength ?? 4096;
   const contextLength =
     wishes.contextLength === 0
       ? trained
-      : (wishes.contextLength ?? Math.min(trained, usualContext[objective]));
+      : (wishes.contextLength ?? Math.min(trained, job?.longest ?? usualContext[objective]));
   const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
   return simplePlan({
     threads: machine.facts.host.threads,

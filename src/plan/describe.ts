@@ -4,7 +4,7 @@ import { formatBytes } from "../units.js";
 import { diskBytesPerToken, shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
-import { excessOf, fits, type SolveRequest } from "./fit.js";
+import { excessOf, fits, type Solved, type SolveRequest } from "./fit.js";
 import { llamaCppFlags } from "./flags.js";
 import type { ModelLayout } from "./layout.js";
 import { totalBytes } from "./memory.js";
@@ -17,9 +17,8 @@ import type {
   PlannedSettings,
   WeightKinds,
 } from "./model-plan.js";
-import type { Plan } from "./plan.js";
+import { type Plan, streamFromRows, streams } from "./plan.js";
 import { predict } from "./predict.js";
-import type { Solved } from "./solve.js";
 
 const texts = localized(planTexts);
 
@@ -188,7 +187,8 @@ function warningsOf({ solved, request }: Description): string[] {
   if (plan.contextLength < wanted.contextLength)
     notes.push(texts.context({ tokens: String(plan.contextLength), wanted: String(wanted.contextLength) }));
   if (plan.microBatch < wanted.microBatch) notes.push(texts.microBatch({ tokens: plan.microBatch }));
-  if (plan.kvTypeK !== wanted.kvTypeK) notes.push(texts.kvType({ type: plan.kvTypeK }));
+  if (plan.kvTypeK !== wanted.kvTypeK && request.objective !== "batch")
+    notes.push(texts.kvType({ type: plan.kvTypeK }));
   return notes;
 }
 
@@ -198,15 +198,33 @@ function notesOf({ solved, request }: Description): string[] {
   const { facts, usable } = request.machine;
   const { plan } = fitted;
   const notes: string[] = [];
-  if (request.objective === "batch" && request.wishes.sequences === undefined)
-    notes.push(texts.sequences({ sequences: plan.sequences }));
+  if (request.objective === "batch") notes.push(...batchNotes(solved, request));
   const unused = usable.filter((index) => !plan.devices?.includes(facts.devices[index]!.name));
   for (const index of unused) notes.push(texts.deviceUnused({ device: facts.devices[index]!.name }));
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
-  if (hasHostLayers && fitted.mode === "streamed") notes.push(texts.streamed);
+  if (hasHostLayers && streams(plan)) notes.push(texts.streamed);
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
   const unified = facts.devices.filter(({ unified, name }) => unified && plan.devices?.includes(name));
   for (const { name } of unified) notes.push(texts.unified({ device: name }));
   if (facts.origin === "assumed") notes.push(texts.assumed);
+  return notes;
+}
+
+/** How a batch is computed, and why so. */
+function batchNotes({ fitted, wanted }: Solved, { wishes, machine }: SolveRequest): string[] {
+  const { plan, models, placement } = fitted;
+  const { sequences } = plan;
+  const notes = wishes.sequences === undefined ? [texts.sequences({ sequences })] : [];
+  if (plan.kvTypeK !== wanted.kvTypeK) notes.push(texts.kvForMore({ type: plan.kvTypeK, sequences }));
+  if (plan.kvLayout === "unified" && wanted.kvLayout !== "unified")
+    notes.push(texts.sharedCache({ cells: plan.kvCells ?? 0 }));
+  const [device] = plan.devices ?? [];
+  if (device === undefined || fitted.memory[0]!.weights === 0) return notes;
+  const { streamedBytes } = models.decode.cost(placement);
+  const name = machine.facts.devices[0]?.name ?? device;
+  if (streamedBytes > 0)
+    notes.push(texts.decodeStreamed({ device: name, bytes: formatBytes(streamedBytes), sequences }));
+  else if (sequences < streamFromRows) notes.push(texts.decodeTooSmall({ sequences, rows: streamFromRows }));
+  else notes.push(texts.decodeOnHost({ sequences }));
   return notes;
 }

@@ -1,6 +1,7 @@
 import type { HardwareFacts } from "../hardware/facts.js";
 import type { Placement } from "./cost.js";
 import { placementFields } from "./engine-plan.js";
+import type { JobProfile } from "./job.js";
 import type { ModelLayout } from "./layout.js";
 import { fillLeftovers } from "./leftovers.js";
 import {
@@ -27,6 +28,8 @@ export interface SolveRequest {
   machine: Machine;
   objective: Objective;
   wishes: Partial<Plan>;
+  /** Of a batch, where its requests are known. */
+  job?: JobProfile;
 }
 
 /** Bytes that may be used: on the host, and on each device of the hardware facts. */
@@ -67,6 +70,13 @@ export interface Fitted {
   score: number;
 }
 
+/** The settings that were chosen, and where they differ from what was wanted first. */
+export interface Solved {
+  fitted: Fitted;
+  fitter: Fitter;
+  wanted: Plan;
+}
+
 /** Steps of solving and measuring until both agree; two or three are usual. */
 const mostSteps = 8;
 /** Steps of filling what the best plan left; one is usual. */
@@ -82,12 +92,18 @@ export class Fitter {
   private kvBytes: number[];
   private readonly measured = new Map<string, MemoryUse[]>();
 
+  private readonly layout: ModelLayout;
+  private readonly machine: Machine;
+  private readonly job: JobProfile | undefined;
+
   constructor(
-    private readonly layout: ModelLayout,
-    private readonly machine: Machine,
+    { layout, machine, job }: Pick<SolveRequest, "layout" | "machine" | "job">,
     readonly settings: Plan,
     start?: Fitter,
   ) {
+    this.layout = layout;
+    this.machine = machine;
+    this.job = job;
     const { outline } = layout.source;
     const cells = kvCells(settings);
     this.kvBytes = kvBytesPerCell(outline, settings).map((bytes) => bytes * cells);
@@ -243,7 +259,7 @@ export class Fitter {
   private models(mode: HostMode): Models {
     const cells = kvCells(this.settings);
     const perCell = this.kvBytes.map((bytes) => bytes / cells);
-    return costModels(this.layout, this.machine.facts, this.settings, mode, perCell);
+    return costModels(this.layout, this.machine.facts, this.settings, mode, perCell, this.job);
   }
 
   private planOf(placement: Placement, mode: HostMode): Plan {
@@ -328,6 +344,11 @@ export function excessOf(
 
 export function fits({ over }: Fitted): boolean {
   return over.every((bytes) => bytes <= 0);
+}
+
+/** Within a hundredth of the budgets by the formulas: worth measuring. */
+export function nearlyFits({ over, memory }: Fitted): boolean {
+  return over.every((bytes, index) => bytes <= 0.01 * totalBytes(memory[index]!));
 }
 
 /** How far a plan is from fitting. What is too much on a device can go to the host: it is the host that decides. */

@@ -3,6 +3,7 @@ import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
 import { type Cost, CostModel, type Load, type Placement } from "./cost.js";
+import { type JobProfile, usualDepth, usualTurn } from "./job.js";
 import type { ModelLayout } from "./layout.js";
 import type { Prediction } from "./model-plan.js";
 import type { Plan } from "./plan.js";
@@ -10,39 +11,43 @@ import type { HostMode } from "./speed.js";
 
 const texts = localized(planTexts);
 
-/** Tokens of the prompt that predictions assume, and that decode then attends to. */
-export const assumedPrompt = 512;
-
-/** The two graphs that a plan computes again and again. */
+/** The two graphs that a plan computes again and again, and the tokens of a request that go through each. */
 export interface Models {
   prefill: CostModel;
   decode: CostModel;
+  promptTokens: number;
+  answerTokens: number;
 }
+
+/** What of a plan its graphs depend on, beside its placement. */
+type GraphSettings = Pick<Plan, "sequences" | "microBatch" | "contextLength" | "kvLayout">;
 
 export function costModels(
   layout: ModelLayout,
   facts: HardwareFacts,
-  plan: Pick<Plan, "sequences" | "microBatch" | "contextLength">,
+  plan: GraphSettings,
   mode: HostMode,
   kvBytesPerCell: readonly number[],
+  job?: JobProfile,
 ): Models {
-  const depth = Math.min(assumedPrompt, plan.contextLength);
+  // In a unified cache a token is held against the cells of all sequences, most of them masked.
+  const spread = plan.kvLayout === "unified" ? plan.sequences : 1;
+  const depth = Math.min(usualDepth(job), plan.contextLength) * spread;
   const rows = Math.min(plan.microBatch, plan.contextLength * plan.sequences);
   const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
   return {
     prefill: model({ rows, sequences: 1, outputs: 1, depth: depth / 2 }),
     decode: model({ rows: plan.sequences, sequences: plan.sequences, outputs: plan.sequences, depth }),
+    ...(job ?? usualTurn),
   };
 }
 
-/**
- * Seconds for a typical request, which placements are judged by: a prompt and an answer of half its length, per
- * sequence.
- */
-export function scored({ prefill, decode }: Models): { model: CostModel; weight: number }[] {
+/** Seconds for a usual request, which placements are judged by: its prompt and its answer. */
+export function scored(models: Models): { model: CostModel; weight: number }[] {
+  const { prefill, decode, promptTokens, answerTokens } = models;
   return [
-    { model: prefill, weight: assumedPrompt / prefill.load.rows },
-    { model: decode, weight: assumedPrompt / 2 / decode.load.rows },
+    { model: prefill, weight: promptTokens / prefill.load.rows },
+    { model: decode, weight: answerTokens / decode.load.rows },
   ];
 }
 
@@ -72,7 +77,7 @@ export function predict(
   return {
     prefillTokensPerSecond,
     decodeTokensPerSecond: models.decode.load.rows / total,
-    timeToFirstTokenMs: 1000 * (assumedPrompt / prefillTokensPerSecond),
+    timeToFirstTokenMs: 1000 * (usualTurn.promptTokens / prefillTokensPerSecond),
     ...limit(decode, decodeSeconds, facts, models.decode.load.rows),
     decodeSeconds,
   };

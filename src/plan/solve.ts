@@ -1,15 +1,8 @@
+import { bestThroughput } from "./batch.js";
 import { defaultFields } from "./defaults.js";
-import { type Fitted, Fitter, fits, type Machine, type SolveRequest } from "./fit.js";
-import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
+import { type Fitted, Fitter, fits, nearlyFits, type Solved, type SolveRequest } from "./fit.js";
+import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import type { Plan } from "./plan.js";
-import { predict } from "./predict.js";
-
-/** The settings that were chosen, and where they differ from what was wanted first. */
-export interface Solved {
-  fitted: Fitted;
-  fitter: Fitter;
-  wanted: Plan;
-}
 
 /**
  * Chooses settings and placement. What the person fixed stays; of what is left the first settings that fit win, best
@@ -17,12 +10,12 @@ export interface Solved {
  */
 export async function solve(request: SolveRequest): Promise<Solved> {
   const wanted = defaultFields(request);
-  const first = new Fitter(request.layout, request.machine, wanted);
+  const first = new Fitter(request, wanted);
   const found = await first.fit();
   if (request.objective === "context" && request.wishes.contextLength === undefined)
     return longestContext(request, { fitted: found, fitter: first, wanted });
-  if (request.objective === "batch" && request.wishes.sequences === undefined && fits(found))
-    return mostSequences(request, { fitted: found, fitter: first, wanted });
+  if (request.objective === "batch" && fits(found))
+    return bestThroughput(request, { fitted: found, fitter: first, wanted });
   if (fits(found)) return { fitted: found, fitter: first, wanted };
   return concede(request, first, { fitted: found, fitter: first, wanted });
 }
@@ -31,7 +24,7 @@ export async function solve(request: SolveRequest): Promise<Solved> {
 async function concede(request: SolveRequest, first: Fitter, start: Solved): Promise<Solved> {
   let last: Fitter | undefined;
   for (const settings of concessions(request, start.wanted)) {
-    last = new Fitter(request.layout, request.machine, settings, first);
+    last = new Fitter(request, settings, first);
     // The formulas with what was measured are near enough to tell what is far from fitting.
     if (!nearlyFits(last.estimate())) continue;
     const fitted = await last.fit();
@@ -67,10 +60,10 @@ export function* concessions({ wishes, layout }: SolveRequest, wanted: Plan): Ge
 
 /** The longest context that fits: between what surely fits and what surely does not, by halves, then proven. */
 async function longestContext(request: SolveRequest, start: Solved): Promise<Solved> {
-  const { layout, machine } = request;
+  const { layout } = request;
   const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
   const fitterFor = (contextLength: number, from: Fitter) =>
-    new Fitter(layout, machine, { ...start.fitter.settings, contextLength }, from);
+    new Fitter(request, { ...start.fitter.settings, contextLength }, from);
   // What was measured last guides the next guess: compute buffers grow with the context too.
   let reference = start.fitter;
   let [low, high] = [0, Math.floor(trained / cellsMultiple)];
@@ -112,36 +105,4 @@ function roomInCells(fitted: Fitted, contextLength: number): number {
 function overInCells(fitted: Fitted, contextLength: number): number {
   const over = fitted.over.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
   return over / kvPerUnit(fitted, contextLength);
-}
-
-const sequenceCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-
-/** The number of sequences with the most tokens per second; the smaller one where more would gain nothing to speak of. */
-async function mostSequences(request: SolveRequest, start: Solved): Promise<Solved> {
-  const { layout, machine } = request;
-  const candidates = sequenceCounts.map((sequences) => {
-    const settings = { ...start.wanted, sequences };
-    const fitter = new Fitter(layout, machine, settings, start.fitter);
-    const estimate = fitter.estimate();
-    return { fitter, estimate, throughput: nearlyFits(estimate) ? throughputOf(estimate, machine) : 0 };
-  });
-  const most = Math.max(...candidates.map(({ throughput }) => throughput));
-  const worthwhile = candidates.filter(({ throughput }) => throughput > 0 && throughput >= 0.98 * most);
-  const others = candidates.filter((one) => !worthwhile.includes(one) && one.throughput > 0).reverse();
-  for (const { fitter } of [...worthwhile, ...others]) {
-    const fitted = await fitter.fit();
-    if (fits(fitted)) return { fitted, fitter, wanted: start.wanted };
-  }
-  return start;
-}
-
-/** Tokens per second over a job whose prompts are twice as long as its answers. */
-function throughputOf(fitted: Fitted, { facts }: Machine): number {
-  const { prefillTokensPerSecond, decodeTokensPerSecond } = predict(fitted.models, fitted.placement, facts);
-  return 3 / (2 / prefillTokensPerSecond + 1 / decodeTokensPerSecond);
-}
-
-/** Within a hundredth of the budgets by the formulas: worth measuring. */
-function nearlyFits({ over, memory }: Fitted): boolean {
-  return over.every((bytes, index) => bytes <= 0.01 * totalBytes(memory[index]!));
 }

@@ -12,6 +12,7 @@ import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budge
 import { checkPlan } from "../plan/check.js";
 import { describePlan } from "../plan/describe.js";
 import type { FixedPlacement, Machine } from "../plan/fit.js";
+import type { JobProfile } from "../plan/job.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
 import type { ModelPlan, Objective } from "../plan/model-plan.js";
 import { type Plan, simplePlan } from "../plan/plan.js";
@@ -31,6 +32,8 @@ export interface PlanRequest {
   budgets: BudgetWishes;
   wishes: Partial<Plan>;
   objective: Objective;
+  /** What the requests of a batch are like, where that is known. */
+  job?: JobProfile;
   /** A hardware file or a profile's name: plan for that machine instead of this one. */
   hardware?: string;
   /** Facts that are known already, of this machine. */
@@ -80,7 +83,8 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
       },
       fixed: fixedPlacement(layout, request.wishes, facts, usable),
     };
-    const solveRequest = { layout, machine, objective: request.objective, wishes: request.wishes };
+    const { objective, wishes, job } = request;
+    const solveRequest = { layout, machine, objective, wishes, ...(job && { job }) };
     const solved = await solve(solveRequest);
     return describePlan({
       request: solveRequest,

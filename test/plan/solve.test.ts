@@ -178,7 +178,7 @@ test("the search comes within two hundredths of trying everything", () => {
     costModels(
       layout,
       facts,
-      { sequences: 1, microBatch: 512, contextLength: 2048 },
+      { sequences: 1, microBatch: 512, contextLength: 2048, kvLayout: "separate" },
       "repacked",
       [488, 488, 0],
     ),

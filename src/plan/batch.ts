@@ -1,0 +1,122 @@
+import {
+  type Fitted,
+  Fitter,
+  fits,
+  type Machine,
+  nearlyFits,
+  type Solved,
+  type SolveRequest,
+} from "./fit.js";
+import { canQuantiseKv, cellsMultiple } from "./memory.js";
+import type { Plan } from "./plan.js";
+import { predict } from "./predict.js";
+
+/** Numbers of sequences that are tried: powers of two, and what lies half way between the larger ones. */
+const sequenceCounts = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+/** A gain below this is none: the smaller number of sequences, the more exact KV cache stay. */
+const worthMore = 1.02;
+/** What another KV cache must gain: it is coarser, or reads masked cells. */
+const worthOtherCache = 1.1;
+/** Micro-batches that are tried where weights are streamed: each carries them over the link once. */
+const largerMicroBatches = [1024, 2048];
+
+interface Candidate {
+  fitter: Fitter;
+  estimate: Fitted;
+  /** Tokens of prompts and answers per second; 0 where it is far from fitting. */
+  throughput: number;
+}
+
+/**
+ * The settings that take a job through in the least time: how many sequences run at once, in what kind of KV cache, and
+ * the size of micro-batches, as far as the person left them open. Weights are read once for all sequences, so that more
+ * of them are faster until arithmetic, the KV cache or the memory ends it.
+ */
+export async function bestThroughput(request: SolveRequest, start: Solved): Promise<Solved> {
+  const { wishes, job } = request;
+  const candidate = (settings: Plan) => candidateOf(request, settings, start.fitter);
+  const counts =
+    wishes.sequences === undefined
+      ? sequenceCounts.filter((count) => count === 1 || count <= (job?.requests ?? count))
+      : [wishes.sequences];
+  const plain = counts.map((sequences) => candidate({ ...start.wanted, sequences }));
+  const best = Math.max(...plain.map(({ throughput }) => throughput));
+  // Other caches are for the sequences that found no room in the usual one.
+  const crowded = counts.filter((_, index) => plain[index]!.throughput === 0);
+  const others = crowded
+    .flatMap((sequences) => [...otherCaches(request, { ...start.wanted, sequences })])
+    .map(candidate)
+    .filter(({ throughput }) => throughput >= worthOtherCache * best);
+  for (const { fitter } of inOrder([...plain, ...others])) {
+    const fitted = await fitter.fit();
+    if (fits(fitted)) return largerMicroBatch(request, { fitted, fitter, wanted: start.wanted });
+  }
+  return start;
+}
+
+/** Best first; of those that are as good as the best, the fewest sequences. */
+function inOrder(candidates: Candidate[]): Candidate[] {
+  const possible = candidates.filter(({ throughput }) => throughput > 0);
+  const most = Math.max(...possible.map(({ throughput }) => throughput));
+  const isBest = ({ throughput }: Candidate) => throughput * worthMore >= most;
+  const rest = possible.filter((one) => !isBest(one)).sort((a, b) => b.throughput - a.throughput);
+  const best = possible
+    .filter(isBest)
+    .sort((a, b) => a.fitter.settings.sequences - b.fitter.settings.sequences);
+  return [...best, ...rest];
+}
+
+/**
+ * Caches that hold more sequences in the same memory: of eight bits; or shared by all, with room for what requests
+ * need on the average. An answer that finds the shared cache full waits and goes on later.
+ */
+function* otherCaches({ wishes, layout, job }: SolveRequest, settings: Plan): Generator<Plan> {
+  const isTypeFree = wishes.kvTypeK === undefined && wishes.kvTypeV === undefined;
+  const canQuantise = isTypeFree && settings.flashAttention !== "off" && canQuantiseKv(layout.source.outline);
+  const small: Partial<Plan> = { kvTypeK: "q8_0", kvTypeV: "q8_0" };
+  if (canQuantise) yield { ...settings, ...small };
+  const isLayoutFree = wishes.kvLayout === undefined && wishes.kvCells === undefined;
+  // A recurrent state has no cells to share.
+  const isRecurrent = layout.source.outline.kvHeads.some((heads) => heads === 0);
+  if (!job || !isLayoutFree || isRecurrent) return;
+  const usual = job.promptTokens + job.answerTokens;
+  const cells = Math.max(settings.contextLength, 1.15 * usual * settings.sequences);
+  const kvCells = Math.ceil(cells / cellsMultiple) * cellsMultiple;
+  if (kvCells > 0.7 * settings.contextLength * settings.sequences) return;
+  yield { ...settings, kvLayout: "unified", kvCells };
+  if (canQuantise) yield { ...settings, ...small, kvLayout: "unified", kvCells };
+}
+
+/** With streamed weights, micro-batches as large as pay: each carries the weights over the link once. */
+async function largerMicroBatch(request: SolveRequest, solved: Solved): Promise<Solved> {
+  const { fitter, fitted } = solved;
+  if (request.wishes.microBatch !== undefined || fitted.mode !== "streamed") return solved;
+  if (!fitted.plan.devices?.length) return solved;
+  let best = { solved, throughput: throughputOf(fitted, request.machine) };
+  for (const microBatch of largerMicroBatches) {
+    const next = candidateOf(request, { ...fitter.settings, microBatch }, fitter);
+    if (next.throughput < worthMore * best.throughput) continue;
+    const proven = await next.fitter.fit();
+    const throughput = throughputOf(proven, request.machine);
+    if (fits(proven) && throughput >= worthMore * best.throughput)
+      best = { solved: { ...solved, fitted: proven, fitter: next.fitter }, throughput };
+  }
+  return best.solved;
+}
+
+function candidateOf(request: SolveRequest, settings: Plan, from: Fitter): Candidate {
+  const fitter = new Fitter(request, settings, from);
+  const estimate = fitter.estimate();
+  const throughput = nearlyFits(estimate) ? throughputOf(estimate, request.machine) : 0;
+  return { fitter, estimate, throughput };
+}
+
+/** Tokens per second over the whole of a job, prompts and answers together. */
+export function throughputOf({ models, placement }: Fitted, { facts }: Machine): number {
+  const { prefillTokensPerSecond, decodeTokensPerSecond } = predict(models, placement, facts);
+  const { promptTokens, answerTokens } = models;
+  return (
+    (promptTokens + answerTokens) /
+    (promptTokens / prefillTokensPerSecond + answerTokens / decodeTokensPerSecond)
+  );
+}
