@@ -2,6 +2,7 @@ import { batchErrors } from "./messages/batch.js";
 import { checkpointErrors } from "./messages/checkpoint.js";
 import { cliErrors } from "./messages/cli-errors.js";
 import { compareErrors } from "./messages/compare.js";
+import { convertErrors } from "./messages/convert.js";
 import { doctorErrors } from "./messages/doctor.js";
 import { engineErrors } from "./messages/engine.js";
 import type { ErrorText } from "./messages/error-text.js";
@@ -24,6 +25,7 @@ const catalogue = {
     ...weightsErrors.en,
     ...checkpointErrors.en,
     ...tokenizerErrors.en,
+    ...convertErrors.en,
   },
   fr: {
     ...compareErrors.fr,
@@ -33,6 +35,7 @@ const catalogue = {
     ...weightsErrors.fr,
     ...checkpointErrors.fr,
     ...tokenizerErrors.fr,
+    ...convertErrors.fr,
   },
 };
 type Catalogue = (typeof catalogue)["en"];

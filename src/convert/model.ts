@@ -32,6 +32,8 @@ export interface ConvertibleTensor extends TensorShape {
   readonly keepAs?: "F32" | "F16" | TensorShape["type"];
   /** Most rows that one read should ask for where more would need much memory; absent: any number. */
   readonly rowsPerRead?: number;
+  /** Index of the part of a split model that it lies in; absent where there is one file. */
+  readonly part?: number;
   /**
    * Fills `target` with whole rows, from `firstRow` on, of all dimensions behind the first laid flat. Reads of one
    * tensor and of many may run at the same time, in any order. Errors: those of the source, naming file and tensor.

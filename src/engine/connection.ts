@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, JaugeError } from "../errors.js";
 import { streamFromRows } from "../plan/plan.js";
+import { LogTail } from "../log-tail.js";
 import type { Answers, Asks, FromHost, RequestName } from "./protocol.js";
 
 export interface ConnectionOptions {
@@ -149,36 +150,4 @@ function hostEntry(): string {
     ? new URL("../../dist/engine/host/main.js", here)
     : new URL("./host/main.js", here);
   return fileURLToPath(entry);
-}
-
-/** The last lines of a log, bounded. */
-class LogTail {
-  private readonly lines: string[] = [];
-  private partial = "";
-
-  constructor(private readonly onLine: ((line: string) => void) | undefined) {}
-
-  add(text: string): void {
-    const lines = (this.partial + text).split("\n");
-    this.partial = lines.pop() ?? "";
-    for (const line of lines) {
-      this.onLine?.(line);
-      this.lines.push(line);
-      if (this.lines.length > 200) this.lines.splice(0, 100);
-    }
-  }
-
-  get text(): string {
-    return [...this.lines, this.partial].join("\n").trim();
-  }
-
-  /** The lines that speak of something wrong; those a person should see with an error. */
-  get errors(): string {
-    const wrong = [...this.lines, this.partial].filter((line) =>
-      /error|fail|invalid|unable|unknown|abort|assert|missing|out of memory|cannot(?! be used with preferred)|requires|does not/i.test(
-        line,
-      ),
-    );
-    return wrong.slice(-6).join("\n").trim();
-  }
 }

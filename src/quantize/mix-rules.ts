@@ -22,6 +22,8 @@ export class MixRules {
     private readonly usual: TensorTypeName,
     private readonly model: MixModel,
     private readonly importanceMatrix: boolean,
+    /** Asked for the output matrix, and for the embedding where it serves as one. */
+    private readonly outputType?: TensorTypeName,
   ) {
     const categories = model.tensors.map(({ name }) => categoryOf(name));
     this.isTied = !categories.includes("output");
@@ -58,6 +60,7 @@ export class MixRules {
   }
 
   private output(tensor: MixTensor): TensorTypeName {
+    if (this.outputType) return this.outputType;
     const fits = tensor.shape[0]! % tensorTypes[this.usual].blockElements === 0;
     if (this.mix === "MXFP4_MOE" || this.isFalcon || !fits) return "Q8_0";
     if (this.isOneOf("IQ2_XXS IQ2_XS IQ3_XXS IQ1_S IQ2_S IQ2_M IQ1_M")) return "Q5_K";
@@ -67,7 +70,7 @@ export class MixRules {
   private embedding(): TensorTypeName {
     if (this.isOneOf("IQ2_XXS IQ2_XS IQ1_S IQ1_M")) return "Q2_K";
     if (this.isOneOf("IQ2_S IQ2_M IQ3_XXS")) return "IQ3_S";
-    if (this.isOneOf("TQ1_0 TQ2_0")) return "Q4_K";
+    if (this.isOneOf("TQ1_0 TQ2_0 Q2_0")) return "Q4_K";
     return this.usual;
   }
 
@@ -224,7 +227,7 @@ type Category =
 /** By name, as `tensor_get_category` does; `attn_qkv` and `attn_kv_b` are as delicate as the values in them. */
 function categoryOf(name: string): Category {
   if (name === "output.weight") return "output";
-  if (name === "token_embd.weight" || name === "per_layer_token_embd.weight") return "embedding";
+  if (isEmbedding(name)) return "embedding";
   if (/attn_(qkv|kv_b|v)\.weight/.test(name)) return "value";
   if (name.includes("attn_k.weight")) return "key";
   if (name.includes("attn_q.weight")) return "query";
@@ -232,4 +235,9 @@ function categoryOf(name: string): Category {
   if (name.includes("ffn_up")) return "ffnUp";
   if (name.includes("ffn_gate")) return "ffnGate";
   return name.includes("ffn_down") ? "ffnDown" : "other";
+}
+
+/** Whether a tensor embeds tokens, for all layers or for each. */
+export function isEmbedding(name: string): boolean {
+  return name === "token_embd.weight" || name === "per_layer_token_embd.weight";
 }

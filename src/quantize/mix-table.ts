@@ -38,6 +38,8 @@ export const mixes = {
   TQ1_0: "TQ1_0",
   IQ1_M: "IQ1_M",
   IQ1_S: "IQ1_S",
+  Q2_0: "Q2_0",
+  Q1_0: "Q1_0",
 } as const satisfies Record<string, TensorTypeName>;
 
 export type MixName = keyof typeof mixes;

@@ -1,5 +1,6 @@
+import { fileTypes } from "../gguf/outline.js";
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
-import { MixRules } from "./mix-rules.js";
+import { isEmbedding, MixRules } from "./mix-rules.js";
 import { type MixModel, type MixName, mixes, needsImportanceMatrix } from "./mix-table.js";
 import { fittingType, isQuantisable } from "./quantisable.js";
 
@@ -19,6 +20,22 @@ export interface MixOptions {
    * the mixes that cannot be made without one.
    */
   importanceMatrix?: boolean;
+  /** Types for the tensors whose name a pattern is found in; the first that matches counts. */
+  tensorTypes?: readonly TensorTypeWish[];
+  /** The type of `output.weight`, and of an embedding that serves as output. */
+  outputType?: TensorTypeName;
+  /** The type of the token embeddings. */
+  embeddingType?: TensorTypeName;
+  /** The mix's usual type for every tensor. */
+  pure?: boolean;
+  /** Count in the order given, as llama.cpp does where the parts of a split model are kept; else see `visitingOrder`. */
+  inGivenOrder?: boolean;
+}
+
+/** `attn_v=Q6_K`: a regular expression as in `--tensor-type`, and the type of what it matches. */
+export interface TensorTypeWish {
+  pattern: string;
+  type: TensorTypeName;
 }
 
 /**
@@ -28,16 +45,33 @@ export interface MixOptions {
  * Source: `llama_tensor_get_type` in src/llama-quant.cpp of llama.cpp v0.5.0.
  */
 export function tensorTypesOfMix(mix: MixName, model: MixModel, options: MixOptions = {}): TensorTypeName[] {
-  const rules = new MixRules(mix, mixes[mix], model, options.importanceMatrix ?? needsImportanceMatrix(mix));
+  const importanceMatrix = options.importanceMatrix ?? needsImportanceMatrix(mix);
+  const rules = new MixRules(mix, mixes[mix], model, importanceMatrix, options.outputType);
+  const wishes = options.tensorTypes?.map(({ pattern, type }) => ({
+    pattern: new RegExp(pattern, "i"),
+    type,
+  }));
   const types = model.tensors.map(({ type }) => type);
-  for (const index of visitingOrder(model.tensors)) {
+  const order = options.inGivenOrder ? types.keys() : visitingOrder(model.tensors);
+  for (const index of order) {
     const tensor = model.tensors[index]!;
     if (!isQuantisable(tensor)) continue;
-    types[index] = tensorTypes[mixes[mix]].quantised
-      ? fittingType(rules.typeOf(tensor), tensor.shape)
-      : mixes[mix];
+    const { name, shape } = tensor;
+    const wished = wishes?.find(({ pattern }) => pattern.test(name))?.type;
+    // a table for each layer is large: it may have a type of its own
+    const isNamed = name === "per_layer_token_embd.weight" && wished !== undefined;
+    if (options.embeddingType && isEmbedding(name) && !isNamed) types[index] = options.embeddingType;
+    else if (options.outputType && name === "output.weight") types[index] = options.outputType;
+    else if (wished) types[index] = fittingType(wished, shape);
+    else if (!tensorTypes[mixes[mix]].quantised) types[index] = mixes[mix];
+    else types[index] = fittingType(options.pure ? mixes[mix] : rules.typeOf(tensor), shape);
   }
   return types;
+}
+
+/** The number of a mix in `general.file_type`. */
+export function fileTypeOf(mix: MixName): number {
+  return Number(Object.entries(fileTypes).find(([, name]) => name === mix)![0]);
 }
 
 /**

@@ -34,6 +34,7 @@ const smallerBlocks: Partial<Record<TensorTypeName, TensorTypeName>> = {
   IQ3_XXS: "IQ4_NL",
   IQ3_S: "IQ4_NL",
   IQ4_XS: "IQ4_NL",
+  Q2_0: "Q4_0",
   Q2_K: "Q4_0",
   Q3_K: "Q4_0",
   TQ1_0: "Q4_0",

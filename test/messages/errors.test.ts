@@ -3,6 +3,7 @@ import { batchErrors } from "../../src/messages/batch.js";
 import { checkpointErrors } from "../../src/messages/checkpoint.js";
 import { cliErrors } from "../../src/messages/cli-errors.js";
 import { compareErrors } from "../../src/messages/compare.js";
+import { convertErrors } from "../../src/messages/convert.js";
 import { doctorErrors } from "../../src/messages/doctor.js";
 import { engineErrors } from "../../src/messages/engine.js";
 import type { ErrorText } from "../../src/messages/error-text.js";
@@ -21,6 +22,7 @@ const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   batch: batchErrors,
   cli: cliErrors,
   compare: compareErrors,
+  convert: convertErrors,
   doctor: doctorErrors,
   engine: engineErrors,
   executor: executorErrors,

@@ -7,8 +7,9 @@ import { tensorBytes } from "../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
 import type { HeaderSource } from "../../src/planner/sources/header-source.js";
-import { fileTypeOf, requantised } from "../../src/planner/sources/requantised.js";
+import { requantised } from "../../src/planner/sources/requantised.js";
 import {
+  fileTypeOf,
   type MixName,
   mixNamed,
   mixNames,

@@ -11,7 +11,14 @@ export interface QuantiseJob {
   /** The number of `enum llama_ftype`. */
   fileType: number;
   dry: boolean;
+  /** A matrix for a tensor that no model has. */
   importanceMatrix?: boolean;
+  /** A matrix with these values. */
+  importance?: { name: string; values: number[] }[];
+  /** Patterns over names, and numbers of `enum ggml_type`. */
+  tensorTypes?: { pattern: string; type: number }[];
+  /** Other fields of `llama_model_quantize_params`. */
+  params?: Record<string, number | boolean>;
 }
 
 /**

@@ -11,6 +11,7 @@ const Importance = koffi.struct("llama_model_imatrix_data", {
   data: "float *",
   size: "size_t",
 });
+const TypeOverride = koffi.struct("llama_model_tensor_override", { pattern: "const char *", type: "int" });
 koffi.struct("llama_model_quantize_params", {
   nthread: "int32_t",
   ftype: "int",
@@ -38,22 +39,46 @@ process.once("message", ({ libraries, jobs }) => {
   const quantise = llama.func(
     "uint32_t llama_model_quantize(const char *input, const char *output, llama_model_quantize_params *params)",
   );
-  const results = jobs.map(({ input, output, fileType, dry, importanceMatrix }, index) => {
-    writeSync(2, `\n=== job ${index}\n`);
-    const params = { ...defaults, nthread: 1, ftype: fileType, dry_run: dry, allow_requantize: true };
-    return quantise(input, output, importanceMatrix ? { ...params, imatrix: unusedImportance() } : params);
-  });
+  const results = jobs.map(
+    ({ input, output, fileType, dry, importanceMatrix, importance, tensorTypes, params: given }, index) => {
+      writeSync(2, `\n=== job ${index}\n`);
+      const params = {
+        ...defaults,
+        nthread: 1,
+        ftype: fileType,
+        dry_run: dry,
+        allow_requantize: true,
+        ...given,
+      };
+      if (importanceMatrix) params.imatrix = importanceOf(unusedImportance);
+      if (importance) params.imatrix = importanceOf(importance);
+      if (tensorTypes) params.tt_overrides = overridesOf(tensorTypes);
+      return quantise(input, output, params);
+    },
+  );
   process.send(results, () => process.exit(0));
 });
 
 /** A matrix for a tensor that no model has: enough for the rules to know that there is one. */
-function unusedImportance() {
-  const values = koffi.alloc("float", 1);
-  koffi.encode(values, "float", 1);
-  const entries = koffi.alloc(Importance, 2);
-  koffi.encode(entries, koffi.array(Importance, 2), [
-    { name: "no such tensor", data: values, size: 1 },
-    { name: null, data: null, size: 0 },
+const unusedImportance = [{ name: "no such tensor", values: [1] }];
+
+function importanceOf(matrices) {
+  const entries = koffi.alloc(Importance, matrices.length + 1);
+  const encoded = matrices.map(({ name, values }) => {
+    const data = koffi.alloc("float", values.length);
+    koffi.encode(data, koffi.array("float", values.length), values);
+    return { name, data, size: values.length };
+  });
+  const end = { name: null, data: null, size: 0 };
+  koffi.encode(entries, koffi.array(Importance, matrices.length + 1), [...encoded, end]);
+  return entries;
+}
+
+function overridesOf(wishes) {
+  const entries = koffi.alloc(TypeOverride, wishes.length + 1);
+  koffi.encode(entries, koffi.array(TypeOverride, wishes.length + 1), [
+    ...wishes,
+    { pattern: null, type: 0 },
   ]);
   return entries;
 }

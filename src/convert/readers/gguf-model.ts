@@ -10,15 +10,18 @@ import { isQuantisable } from "../../quantize/quantisable.js";
 import type { ConvertibleModel, ConvertibleTensor } from "../model.js";
 
 /** Keys that speak of the file, not of the model: the writer states its own. */
-const ofTheFile = /^(general\.(file_type|quantization_version|alignment)|split\.(no|count|tensors\.count))$/;
+const ofTheFile = /^(general\.alignment|split\.(no|count|tensors\.count))$/;
+/** And those that speak of the types in it. */
+const ofTheTypes = /^general\.(file_type|quantization_version)$/;
 
 /**
  * A GGUF file, or all parts of a split one, as the source of a conversion. Its metadata pass on unseen: arrays are
- * copied from the file. What no mix may change keeps its type.
+ * copied from the file. What no mix may change keeps its type. `asIs` keeps what is said of the types as well, for a
+ * copy that changes none.
  *
  * Errors: those of `readModel`; `file-unreadable`.
  */
-export async function openGgufModel(path: string): Promise<ConvertibleModel> {
+export async function openGgufModel(path: string, { asIs = false } = {}): Promise<ConvertibleModel> {
   const model = await readModel(path);
   const files: ByteSource[] = [];
   const close = async () => {
@@ -34,7 +37,9 @@ export async function openGgufModel(path: string): Promise<ConvertibleModel> {
       fingerprint.update(`${basename(part)}\0${size}\0${mtimeMs}\0`);
     }
     const metadata = new Map<string, WritableValue>(
-      [...model.metadata.entries()].filter(([key]) => !ofTheFile.test(key)),
+      [...model.metadata.entries()].filter(
+        ([key]) => !ofTheFile.test(key) && (asIs || !ofTheTypes.test(key)),
+      ),
     );
     return {
       path: model.path,
@@ -59,6 +64,7 @@ function convertible(model: ModelFile, tensor: ModelTensor, file: ByteSource): C
     name,
     type,
     shape,
+    ...(model.shards.length > 1 ? { part: tensor.shard } : {}),
     ...(isQuantisable(tensor) ? {} : { keepAs: type }),
     async readRows(target, firstRow) {
       const start = firstRow * rowBytes;

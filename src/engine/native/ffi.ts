@@ -4,9 +4,10 @@ import { JaugeError } from "../../errors.js";
 
 // koffi runs native code on stacks of its own, 128 KiB for background calls. Graph building over hundreds of layers,
 // grammars that nest, and shader compilers (LLVM in Mesa's drivers) need what a thread normally has. Pages are only
-// taken when touched.
+// taken when touched. A process of many background threads keeps a stack for each of them.
 const stackBytes = 16 * 2 ** 20;
-koffi.config({ sync_stack_size: stackBytes, async_stack_size: stackBytes, resident_async_pools: 2 });
+const pools = Math.min(32, Math.max(2, Number(process.env.UV_THREADPOOL_SIZE ?? 2) || 2));
+koffi.config({ sync_stack_size: stackBytes, async_stack_size: stackBytes, resident_async_pools: pools });
 
 type TypeSpec = string | TypeObject;
 

@@ -1,7 +1,6 @@
-import { fileTypes } from "../../gguf/outline.js";
 import { type TensorTypeName, tensorBytes } from "../../gguf/tensor-types.js";
 import type { ModelSource, SourceTensor } from "../../plan/source.js";
-import { type MixName, type MixOptions, tensorTypesOfMix } from "../../quantize/mixes.js";
+import { fileTypeOf, type MixName, type MixOptions, tensorTypesOfMix } from "../../quantize/mixes.js";
 import { HeaderSource, withValues } from "./header-source.js";
 
 /**
@@ -40,11 +39,6 @@ export function placed(
     end += Math.ceil(bytes / alignment) * alignment;
     return { name, type, shape, bytes, shard: 0, fileOffset };
   });
-}
-
-/** The number of a mix in `general.file_type`. */
-export function fileTypeOf(mix: MixName): number {
-  return Number(Object.entries(fileTypes).find(([, name]) => name === mix)![0]);
 }
 
 function mixModelOf({ outline, tensors }: ModelSource) {

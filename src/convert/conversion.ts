@@ -1,0 +1,159 @@
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { unreadable } from "../gguf/byte-source.js";
+import type { WritableValue } from "../gguf/encode.js";
+import { fileTypes } from "../gguf/outline.js";
+import { type TensorTypeName, tensorBytes } from "../gguf/tensor-types.js";
+import { columnWeights, type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
+import { weightedTensors } from "../quantize/weighted-tensors.js";
+import type { QuantizeKernels } from "../quantize/kernels.js";
+import { fileTypeOf } from "../quantize/mixes.js";
+import { type MakeOptions, makeFiles } from "./make-model.js";
+import type { ConvertibleModel } from "./model.js";
+import { openModelSource, type SourceOptions } from "./open.js";
+import type { Weights } from "./write-tensors.js";
+import { type Division, type OutputFile, outputFiles } from "./output-files.js";
+import { openGgufModel } from "./readers/gguf-model.js";
+import { type TypeWishes, targetTypes } from "./target-types.js";
+
+/** One conversion, as plain data: it crosses to the process that does it. */
+export interface ConversionRequest {
+  source: string;
+  sourceOptions?: SourceOptions;
+  /** The file to write; of a split model, the name its parts begin with. */
+  output: string;
+  wishes: TypeWishes;
+  division: Division;
+  /** A file with an importance matrix. */
+  importance?: string;
+  threads: number;
+  restart?: boolean;
+  overwrite?: boolean;
+}
+
+/** What a conversion would write. */
+export interface ConversionPlan {
+  format: string;
+  files: OutputFile[];
+  /** Names of the tensors that the importance matrix weighs. */
+  weighted: ReadonlySet<string>;
+}
+
+/**
+ * What becomes of a model: files, and the type of each tensor. Errors: those of `targetTypes` and `weightedTensors`.
+ */
+export function planConversion(
+  model: ConvertibleModel,
+  request: ConversionRequest,
+  importance?: ImportanceMatrix,
+): ConversionPlan {
+  const { wishes, division, output } = request;
+  const types = targetTypes(model, wishes, {
+    importanceMatrix: importance !== undefined,
+    inGivenOrder: division.kind === "as-source" && model.tensors.some(({ part }) => part !== undefined),
+  });
+  const changes = model.tensors.map(({ name, shape, type }, at) => ({
+    name,
+    shape,
+    from: type,
+    type: types[at]!,
+  }));
+  const weighted = weightedTensors(changes, wishes.type, importance);
+  const metadata = new Map<string, WritableValue>([
+    ...model.metadata,
+    ["general.quantization_version", { type: "uint32", value: 2 }],
+    ["general.file_type", { type: "uint32", value: fileTypeFor(model, types, wishes) }],
+    ...(importance ? importanceKeys(importance) : []),
+  ]);
+  return { format: model.format, files: outputFiles(output, model, types, metadata, division), weighted };
+}
+
+/** As llama-quantize states it, cut where it cuts: 127 bytes. */
+function importanceKeys(importance: ImportanceMatrix): [string, WritableValue][] {
+  const { path, datasets, entries, chunks } = importance;
+  const text = (value: string): WritableValue => ({
+    type: "string",
+    value: Buffer.from(value)
+      .subarray(0, 127)
+      .toString("utf8")
+      .replace(/\ufffd$/, ""),
+  });
+  const keys: [string, WritableValue][] = [["quantize.imatrix.file", text(path)]];
+  if (datasets[0] !== undefined) keys.push(["quantize.imatrix.dataset", text(datasets[0])]);
+  keys.push(["quantize.imatrix.entries_count", { type: "uint32", value: entries.size }]);
+  if (chunks > 0) keys.push(["quantize.imatrix.chunks_count", { type: "uint32", value: chunks }]);
+  return keys;
+}
+
+/** The number of the mix; where types were kept, of the one that takes most bytes. */
+function fileTypeFor(
+  model: ConvertibleModel,
+  types: readonly TensorTypeName[],
+  { type }: TypeWishes,
+): number {
+  if (type !== "auto") return fileTypeOf(type);
+  const bytes = new Map<TensorTypeName, number>();
+  for (const [at, { shape }] of model.tensors.entries())
+    bytes.set(types[at]!, (bytes.get(types[at]!) ?? 0) + (tensorBytes(types[at]!, shape) ?? 0));
+  const [most] = [...bytes].sort((a, b) => b[1] - a[1])[0] ?? ["F16"];
+  const named = (name: string) => Object.entries(fileTypes).find(([, fileType]) => fileType === name)?.[0];
+  return Number(named(most) ?? named(`${most}_M`) ?? named(`${most}_MOE`) ?? 1);
+}
+
+export type ConversionHooks = Pick<MakeOptions, "signal" | "onProgress" | "verify" | "version"> & {
+  kernels: QuantizeKernels;
+  onPlanned?: (plan: ConversionPlan) => void;
+};
+
+/**
+ * Converts a source into files. Errors: those of `openModelSource`, `readImportanceMatrix`, `planConversion` and
+ * `makeFiles`. Returns the bytes of all files.
+ */
+export async function convertModel(request: ConversionRequest, hooks: ConversionHooks): Promise<number> {
+  const model = await openModelSource(request.source, request.sourceOptions);
+  try {
+    const importance =
+      request.importance === undefined ? undefined : await readImportanceMatrix(request.importance);
+    const plan = planConversion(model, request, importance);
+    hooks.onPlanned?.(plan);
+    const { threads, restart, overwrite } = request;
+    return await makeFiles(model, plan.files, {
+      ...{ threads, restart, overwrite },
+      ...(importance ? { weights: await weightsOf(importance, plan.weighted) } : {}),
+      ...hooks,
+    });
+  } finally {
+    await model.close();
+  }
+}
+
+/** Errors: those of `columnWeights`: what cannot be used is said before the work, not hours later. */
+async function weightsOf(matrix: ImportanceMatrix, weighted: ReadonlySet<string>): Promise<Weights> {
+  const read = (name: string) => columnWeights(matrix, matrix.entries.get(name)!);
+  for (const name of weighted) await read(name);
+  const { size, mtimeMs } = await stat(matrix.path).catch((cause) => {
+    throw unreadable(matrix.path, cause);
+  });
+  return { tensors: weighted, fingerprint: `${basename(matrix.path)}, ${size}, ${mtimeMs}`, read };
+}
+
+/** A copy of a GGUF whose tensors stay as they are: parts become one file, or a file parts. */
+export interface CopyRequest
+  extends Pick<ConversionRequest, "source" | "output" | "threads" | "restart" | "overwrite"> {
+  copy: true;
+  division: Division;
+}
+
+/** Copies a model into other files. Errors: those of `openGgufModel` and `makeFiles`. Returns the bytes of all files. */
+export async function copyModel(request: CopyRequest, hooks: ConversionHooks): Promise<number> {
+  const model = await openGgufModel(request.source, { asIs: true });
+  try {
+    const { output, division, threads, restart, overwrite } = request;
+    const types = model.tensors.map(({ type }) => type);
+    const files = outputFiles(output, model, types, model.metadata, division);
+    hooks.onPlanned?.({ format: model.format, files, weighted: new Set() });
+    return await makeFiles(model, files, { threads, restart, overwrite, ...hooks });
+  } finally {
+    await model.close();
+  }
+}

@@ -1,0 +1,158 @@
+import { formatBytes } from "../units.js";
+import type { ErrorText } from "./error-text.js";
+
+const en = {
+  "requantise-refused": (f: { path: string; tensor: string; from: string; type: string }): ErrorText => ({
+    what: `${f.path}: ${f.tensor} is quantised already (${f.from}); making it ${f.type} would lose quality twice`,
+    fix: "Quantise the original model instead, or give --allow-requantize.",
+  }),
+  "tensor-type-unfit": (f: { tensor: string; type: string; rowLength: number }): ErrorText => ({
+    what: `${f.tensor}: its rows of ${f.rowLength} elements cannot be divided into blocks of ${f.type}`,
+    fix: "Choose a type with smaller blocks for this tensor, such as Q8_0, or F16.",
+  }),
+  "tensor-type-unreadable": (f: { type: string }): ErrorText => ({
+    what: `${f.type}: llama.cpp cannot turn this type into another`,
+    fix: "Convert the original model instead.",
+  }),
+  "tensor-row-too-long": (f: { tensor: string; rowLength: number; limit: number }): ErrorText => ({
+    what: `${f.tensor}: has rows of ${f.rowLength} elements; at most ${f.limit} can be`,
+    fix: "No known model has such rows: the file is most likely damaged. Download it again.",
+  }),
+  "importance-needed": (f: { tensor: string; type: string }): ErrorText => ({
+    what: `${f.tensor}: ${f.type} is worth nothing without an importance matrix`,
+    fix: "Give one with --imatrix FILE (`jauge imatrix` computes it), or choose a type of more bits.",
+  }),
+  "importance-mismatch": (f: {
+    path: string;
+    tensor: string;
+    found: number;
+    expected: number;
+  }): ErrorText => ({
+    what: `${f.path}: has ${f.found} values for ${f.tensor}, which needs ${f.expected}`,
+    fix: "It was computed for another model. Give the importance matrix of this one.",
+  }),
+  "quantised-data-invalid": (f: { tensor: string; type: string }): ErrorText => ({
+    what: `${f.tensor}: its weights cannot be ${f.type}: there is infinity or no number among them`,
+    fix: "The source is damaged, or has values that this type cannot hold. Download it again, or choose BF16 or F32.",
+  }),
+  "output-exists": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is there already`,
+    fix: "Choose another name, or give --overwrite.",
+  }),
+  "output-is-source": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is the source itself`,
+    fix: "Choose another name for the output.",
+  }),
+  "disk-too-small": (f: { path: string; neededBytes: number; freeBytes: number }): ErrorText => ({
+    what: `${f.path}: takes ${formatBytes(f.neededBytes)} more, and the disk has ${formatBytes(f.freeBytes)} free`,
+    fix: "Make room, write to another disk, or choose a type of fewer bits.",
+  }),
+  "conversion-disk-full": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: the disk is full`,
+    fix: "Make room and run the same command again: it continues where it stopped.",
+  }),
+  "conversion-different": (f: { path: string; difference: string }): ErrorText => ({
+    what: `${f.path}.part: was begun otherwise (${f.difference})`,
+    fix: "Run the command it was begun with to finish it, or give --restart to begin anew.",
+  }),
+  "conversion-interrupted": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: not finished`,
+    fix: "Run the same command again: it continues where it stopped.",
+  }),
+  "conversion-crashed": (f: { path: string; signal: string; log: string }): ErrorText => ({
+    what: `${f.path}: the process that converts ended (${f.signal})${f.log ? `:\n${f.log}` : ""}`,
+    fix: "Run the same command again: it continues where it stopped. If it ends there again, report it.",
+  }),
+  "conversion-unverified": (f: { path: string; log: string }): ErrorText => ({
+    what: `${f.path}: llama.cpp cannot load what was written${f.log ? `:\n${f.log}` : ""}`,
+    fix: "The source is no whole model, or this is a defect of jauge: report it with the command.",
+  }),
+  "split-not": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is no part of a split model`,
+    fix: "Name the first part: MODEL-00001-of-0000N.gguf.",
+  }),
+};
+
+const fr: typeof en = {
+  "requantise-refused": (f) => ({
+    what: `${f.path} : ${f.tensor} est déjà quantifié (${f.from}) ; en faire ${f.type} perdrait deux fois en qualité`,
+    fix: "Quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
+  }),
+  "tensor-type-unfit": (f) => ({
+    what: `${f.tensor} : ses lignes de ${f.rowLength} éléments ne se divisent pas en blocs de ${f.type}`,
+    fix: "Choisissez pour ce tenseur un type aux blocs plus petits, comme Q8_0, ou F16.",
+  }),
+  "tensor-type-unreadable": (f) => ({
+    what: `${f.type} : llama.cpp ne sait pas faire un autre type de celui-ci`,
+    fix: "Convertissez plutôt le modèle d'origine.",
+  }),
+  "tensor-row-too-long": (f) => ({
+    what: `${f.tensor} : a des lignes de ${f.rowLength} éléments ; le maximum est ${f.limit}`,
+    fix: "Aucun modèle connu n'a de telles lignes : le fichier est sans doute abîmé. Téléchargez-le de nouveau.",
+  }),
+  "importance-needed": (f) => ({
+    what: `${f.tensor} : ${f.type} ne vaut rien sans matrice d'importance`,
+    fix: "Donnez-en une avec --imatrix FICHIER (`jauge imatrix` la calcule), ou choisissez un type de plus de bits.",
+  }),
+  "importance-mismatch": (f) => ({
+    what: `${f.path} : contient ${f.found} valeurs pour ${f.tensor}, qui en demande ${f.expected}`,
+    fix: "Elle a été calculée pour un autre modèle. Donnez la matrice d'importance de celui-ci.",
+  }),
+  "quantised-data-invalid": (f) => ({
+    what: `${f.tensor} : ses poids ne peuvent devenir ${f.type} : il y a parmi eux l'infini ou ce qui n'est pas un nombre`,
+    fix: "La source est abîmée, ou a des valeurs que ce type ne peut contenir. Téléchargez-la de nouveau, ou choisissez BF16 ou F32.",
+  }),
+  "output-exists": (f) => ({
+    what: `${f.path} : existe déjà`,
+    fix: "Choisissez un autre nom, ou donnez --overwrite.",
+  }),
+  "output-is-source": (f) => ({
+    what: `${f.path} : est la source elle-même`,
+    fix: "Choisissez un autre nom pour la sortie.",
+  }),
+  "disk-too-small": (f) => ({
+    what: `${f.path} : demande encore ${formatBytes(f.neededBytes)}, et le disque a ${formatBytes(f.freeBytes)} de libre`,
+    fix: "Faites de la place, écrivez sur un autre disque, ou choisissez un type de moins de bits.",
+  }),
+  "conversion-disk-full": (f) => ({
+    what: `${f.path} : le disque est plein`,
+    fix: "Faites de la place et relancez la même commande : elle reprend où elle s'est arrêtée.",
+  }),
+  "conversion-different": (f) => ({
+    what: `${f.path}.part : a été commencé autrement (${f.difference})`,
+    fix: "Relancez la commande qui l'a commencé pour le finir, ou donnez --restart pour recommencer.",
+  }),
+  "conversion-interrupted": (f) => ({
+    what: `${f.path} : pas terminé`,
+    fix: "Relancez la même commande : elle reprend où elle s'est arrêtée.",
+  }),
+  "conversion-crashed": (f) => ({
+    what: `${f.path} : le processus qui convertit s'est arrêté (${f.signal})${f.log ? ` :\n${f.log}` : ""}`,
+    fix: "Relancez la même commande : elle reprend où elle s'est arrêtée. S'il s'arrête encore là, signalez-le.",
+  }),
+  "conversion-unverified": (f) => ({
+    what: `${f.path} : llama.cpp ne peut charger ce qui a été écrit${f.log ? ` :\n${f.log}` : ""}`,
+    fix: "La source n'est pas un modèle entier, ou c'est un défaut de jauge : signalez-le avec la commande.",
+  }),
+  "split-not": (f) => ({
+    what: `${f.path} : n'est pas la partie d'un modèle divisé`,
+    fix: "Nommez la première partie : MODELE-00001-of-0000N.gguf.",
+  }),
+};
+
+export const convertErrors = { en, fr };
+
+const differencesEn = {
+  source: "another source, or a changed one",
+  settings: "with other settings",
+  versions: (f: { versions: string }) => `by ${f.versions}`,
+  damaged: "its journal cannot be read",
+};
+const differencesFr: typeof differencesEn = {
+  source: "une autre source, ou une source modifiée",
+  settings: "avec d'autres réglages",
+  versions: (f) => `par ${f.versions}`,
+  damaged: "son journal est illisible",
+};
+/** Why an unfinished conversion cannot be continued. */
+export const differences = { en: differencesEn, fr: differencesFr };
