@@ -21,8 +21,10 @@ type Category = keyof typeof exitCodes;
 
 /** Codes that are no failure of another kind; the first pattern that matches decides. */
 const categories: [Category, RegExp][] = [
-  ["interrupted", /^cancelled$/],
-  ["crash", /^(host-crashed|decode-failed)$/],
+  ["interrupted", /^(cancelled|conversion-interrupted)$/],
+  ["crash", /^(host-crashed|decode-failed|conversion-crashed)$/],
+  ["file", /^(conversion-|disk-|split-|quantised-|importance-size|output-is-source)/],
+  ["usage", /^(requantise-|tensor-)/],
   ["file", /^batch-(output|write)-/],
   ["usage", /^batch-(template|columns|table|settings)-/],
   ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],

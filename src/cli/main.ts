@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
@@ -8,6 +7,7 @@ import { translateArguments } from "./arguments.js";
 import { exitCodeOf, exitCodes, reportError, usageError } from "./errors.js";
 import { type CommandPart, spellingsOf } from "./option-spec.js";
 import { note } from "./terminal.js";
+import { jaugeVersion } from "./version.js";
 
 /** Only the module of the command that is run is loaded: starting is part of the time to the first token. */
 const commands: Record<string, () => Promise<CommandPart>> = {
@@ -21,6 +21,10 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   plan: async () => (await import("./plan.js")).planCommand(),
   imatrix: async () => (await import("./imatrix.js")).imatrixCommand(),
   compare: async () => (await import("./compare.js")).compareCommand(),
+  convert: async () => (await import("./convert.js")).convertCommand(),
+  quantize: async () => (await import("./quantize.js")).quantizeCommand(),
+  split: async () => (await import("./split.js")).splitCommand(),
+  merge: async () => (await import("./split.js")).mergeCommand(),
   devices: async () => (await import("./devices.js")).devicesCommand(),
 };
 
@@ -90,7 +94,7 @@ function whichCommand(given: readonly string[]): { name?: string; others: readon
 function createProgram(parts: readonly CommandUnknownOpts[]): Command {
   const program = new Command("jauge")
     .description(texts.description)
-    .version(version(), "--version", texts.version)
+    .version(jaugeVersion(), "--version", texts.version)
     .helpOption("-h, --help", texts.help)
     .helpCommand(false)
     .exitOverride()
@@ -113,11 +117,6 @@ function programHelp(): string {
   ];
   const lines = [texts.defaultCommand, "", labels.examples, ...examples.map((example) => `  ${example}`)];
   return `\n${[...lines, "", labels.exitCodes, ...exitCodeTexts.map((text) => `  ${text}`)].join("\n")}`;
-}
-
-function version(): string {
-  const manifest = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
 }
 
 /** Reports an error of the command `about`, and says what status to end with. */

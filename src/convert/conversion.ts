@@ -5,16 +5,16 @@ import type { WritableValue } from "../gguf/encode.js";
 import { fileTypes } from "../gguf/outline.js";
 import { type TensorTypeName, tensorBytes } from "../gguf/tensor-types.js";
 import { columnWeights, type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
-import { weightedTensors } from "../quantize/weighted-tensors.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { fileTypeOf } from "../quantize/mixes.js";
+import { weightedTensors } from "../quantize/weighted-tensors.js";
 import { type MakeOptions, makeFiles } from "./make-model.js";
 import type { ConvertibleModel } from "./model.js";
 import { openModelSource, type SourceOptions } from "./open.js";
-import type { Weights } from "./write-tensors.js";
 import { type Division, type OutputFile, outputFiles } from "./output-files.js";
 import { openGgufModel } from "./readers/gguf-model.js";
 import { type TypeWishes, targetTypes } from "./target-types.js";
+import type { Weights } from "./write-tensors.js";
 
 /** One conversion, as plain data: it crosses to the process that does it. */
 export interface ConversionRequest {

@@ -138,7 +138,7 @@ async function earlierWork(
   for (const { path } of files) {
     if (!(await exists(path))) continue;
     if (await isSame(path, begun.source)) throw new JaugeError("output-is-source", { path });
-    if (!overwrite) throw new JaugeError("output-exists", { path });
+    if (!overwrite) throw new JaugeError("conversion-output-exists", { path });
   }
   // a journal without its file says nothing
   return hasPart ? found : undefined;

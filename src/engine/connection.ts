@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, JaugeError } from "../errors.js";
-import { streamFromRows } from "../plan/plan.js";
 import { LogTail } from "../log-tail.js";
+import { streamFromRows } from "../plan/plan.js";
 import type { Answers, Asks, FromHost, RequestName } from "./protocol.js";
 
 export interface ConnectionOptions {

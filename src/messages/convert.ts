@@ -22,12 +22,7 @@ const en = {
     what: `${f.tensor}: ${f.type} is worth nothing without an importance matrix`,
     fix: "Give one with --imatrix FILE (`jauge imatrix` computes it), or choose a type of more bits.",
   }),
-  "importance-mismatch": (f: {
-    path: string;
-    tensor: string;
-    found: number;
-    expected: number;
-  }): ErrorText => ({
+  "importance-size": (f: { path: string; tensor: string; found: number; expected: number }): ErrorText => ({
     what: `${f.path}: has ${f.found} values for ${f.tensor}, which needs ${f.expected}`,
     fix: "It was computed for another model. Give the importance matrix of this one.",
   }),
@@ -35,9 +30,9 @@ const en = {
     what: `${f.tensor}: its weights cannot be ${f.type}: there is infinity or no number among them`,
     fix: "The source is damaged, or has values that this type cannot hold. Download it again, or choose BF16 or F32.",
   }),
-  "output-exists": (f: { path: string }): ErrorText => ({
+  "conversion-output-exists": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is there already`,
-    fix: "Choose another name, or give --overwrite.",
+    fix: "Choose another name, or give --force.",
   }),
   "output-is-source": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is the source itself`,
@@ -94,7 +89,7 @@ const fr: typeof en = {
     what: `${f.tensor} : ${f.type} ne vaut rien sans matrice d'importance`,
     fix: "Donnez-en une avec --imatrix FICHIER (`jauge imatrix` la calcule), ou choisissez un type de plus de bits.",
   }),
-  "importance-mismatch": (f) => ({
+  "importance-size": (f) => ({
     what: `${f.path} : contient ${f.found} valeurs pour ${f.tensor}, qui en demande ${f.expected}`,
     fix: "Elle a été calculée pour un autre modèle. Donnez la matrice d'importance de celui-ci.",
   }),
@@ -102,9 +97,9 @@ const fr: typeof en = {
     what: `${f.tensor} : ses poids ne peuvent devenir ${f.type} : il y a parmi eux l'infini ou ce qui n'est pas un nombre`,
     fix: "La source est abîmée, ou a des valeurs que ce type ne peut contenir. Téléchargez-la de nouveau, ou choisissez BF16 ou F32.",
   }),
-  "output-exists": (f) => ({
+  "conversion-output-exists": (f) => ({
     what: `${f.path} : existe déjà`,
-    fix: "Choisissez un autre nom, ou donnez --overwrite.",
+    fix: "Choisissez un autre nom, ou donnez --force.",
   }),
   "output-is-source": (f) => ({
     what: `${f.path} : est la source elle-même`,

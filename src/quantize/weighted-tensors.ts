@@ -27,7 +27,7 @@ export function weightedTensors(
     if (found === expected) weighted.add(name);
     // the embedding of tokens is looked up, not multiplied with: no matrix is true for it
     else if (found !== undefined && !isEmbedding(name))
-      throw new JaugeError("importance-mismatch", { path: matrix!.path, tensor: name, found, expected });
+      throw new JaugeError("importance-size", { path: matrix!.path, tensor: name, found, expected });
     if (!weighted.has(name) && needsImportance(name, type, mix))
       throw new JaugeError("importance-needed", { tensor: name, type });
   }

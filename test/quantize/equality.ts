@@ -9,6 +9,7 @@ import { readGguf } from "../../src/gguf/reader.js";
 import { tensorTypes } from "../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { fileTypeOf, type MixName } from "../../src/quantize/mixes.js";
+import { randomNumbers } from "./models.js";
 import { nativeLogs } from "./native.js";
 
 export interface EqualityCase {
@@ -126,4 +127,28 @@ export async function writeImportance(
       },
     ]),
   });
+}
+
+/** Importance of all matrices but a few, with experts that no text has reached. */
+export async function madeUpImportance(
+  path: string,
+  tensors: readonly { name: string; shape: readonly number[] }[],
+): Promise<NonNullable<EqualityCase["importance"]>> {
+  const random = randomNumbers(7);
+  const entries = tensors
+    .filter(({ name, shape }) => shape.length > 1 && !/token_embd|ffn_gate_inp/.test(name))
+    .map(({ name, shape }) => ({
+      name,
+      sums: Float32Array.from({ length: shape[0]! * (shape[2] ?? 1) }, () => random() ** 4 * 50),
+      counts: Float32Array.from({ length: shape[2] ?? 1 }, (_, expert) => (expert === 1 ? 0 : 3 + expert)),
+    }));
+  await writeImportance(path, entries);
+  const values = entries.map(({ name, sums, counts }) => ({
+    name,
+    values: Array.from(sums, (sum, at) => {
+      const count = counts[Math.floor(at / (sums.length / counts.length))]!;
+      return count > 0 ? Math.fround(sum / count) : 1;
+    }),
+  }));
+  return { path, values };
 }

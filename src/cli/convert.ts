@@ -1,0 +1,81 @@
+import { basename } from "node:path";
+import { Command } from "@commander-js/extra-typings";
+import type { ConversionRequest } from "../convert/conversion.js";
+import { tensorTypes } from "../gguf/tensor-types.js";
+import { optionMessages } from "../messages/cli-options.js";
+import { conversionMessages } from "../messages/conversion-cli.js";
+import { localized } from "../messages/locale.js";
+import { mixes } from "../quantize/mixes.js";
+import { runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
+import {
+  dryRunOption,
+  libraryOptions,
+  mixOrAuto,
+  type TypeValues,
+  typeOptions,
+  type WritingValues,
+  writingOptions,
+} from "./conversion-options.js";
+import { examples } from "./examples.js";
+import { addOptions, type CommandPart, type Values, value } from "./option-spec.js";
+import { anyText } from "./option-values.js";
+import { outputOptions, pick } from "./options.js";
+
+const texts = localized(conversionMessages);
+const descriptions = localized(optionMessages);
+const convertOptions = {
+  output: value("-o, --output <FILE>", anyText, ["--outfile"]),
+  type: value("--type <TYPE>", mixOrAuto, ["--outtype"]),
+};
+const verboseOption = pick(outputOptions, "verbose");
+
+type ConvertValues = Values<typeof convertOptions> & TypeValues & WritingValues & Values<typeof dryRunOption>;
+
+/** `jauge convert SOURCE -o OUT.gguf` */
+export function convertCommand(): CommandPart {
+  const command = new Command("convert")
+    .description(texts.convert.description)
+    .argument("<source>", texts.convert.source);
+  addOptions(command, descriptions.headings.command, { ...convertOptions, ...dryRunOption }, texts.options);
+  addOptions(command, texts.headings.types, typeOptions, texts.options);
+  addOptions(command, texts.headings.writing, writingOptions, texts.options);
+  addOptions(
+    command,
+    descriptions.headings.model,
+    { ...libraryOptions, ...verboseOption },
+    {
+      ...descriptions.model,
+      ...descriptions.output,
+    },
+  );
+  command.addHelpText(
+    "after",
+    examples(
+      "jauge convert Llama-3.2-1B/ -o llama.gguf",
+      "jauge convert Mixtral-8x7B/ -o mixtral.gguf --type Q3_K_M --imatrix mixtral.imatrix.gguf",
+      "jauge convert model.gguf -o model-bf16.gguf --type auto",
+      "jauge convert Qwen3-8B/ --type Q5_K_M --dry-run",
+    ),
+  );
+  command.action((source, values) => convert(source, values as ConvertValues));
+  return {
+    command,
+    tables: [convertOptions, dryRunOption, typeOptions, writingOptions, libraryOptions, verboseOption],
+  };
+}
+
+/** Errors: those of `runConversion`. */
+async function convert(source: string, values: ConvertValues): Promise<void> {
+  const type = values.type ?? "Q4_K_M";
+  const isQuantised = type !== "auto" && tensorTypes[mixes[type]].quantised;
+  const request: ConversionRequest = {
+    source,
+    output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
+    wishes: { type, ...typeWishes(values) },
+    // as llama.cpp's converter writes what is not quantised, and its quantiser what is
+    division: { kind: "whole", order: isQuantised ? "layers" : "source" },
+    ...(values.imatrix === undefined ? {} : { importance: values.imatrix }),
+    ...writingWishes(values),
+  };
+  await (values.dryRun ? showPlan(request, values) : runJob(request, values));
+}
