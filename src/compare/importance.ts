@@ -1,7 +1,7 @@
 import type { ImportanceEntry } from "../engine/protocol.js";
 import { JaugeError } from "../errors.js";
+import { type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
 import { writeImportance } from "./importance-file.js";
-import { type ImportanceMatrix, readImportanceMatrix } from "./importance-reader.js";
 import { openForScoring, type ScoringModel, type ScoringRequest, tokensOf } from "./scoring-model.js";
 import { Windows } from "./windows.js";
 

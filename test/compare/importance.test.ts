@@ -3,15 +3,15 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { computeImportance, type ImportanceJob } from "../../src/compare/importance.js";
-import {
-  columnWeights,
-  type ImportanceMatrix,
-  readImportanceMatrix,
-} from "../../src/compare/importance-reader.js";
 import { openForScoring, tokensOf } from "../../src/compare/scoring-model.js";
 import { Windows } from "../../src/compare/windows.js";
 import { isJaugeError } from "../../src/errors.js";
 import { readGguf } from "../../src/gguf/reader.js";
+import {
+  columnWeights,
+  type ImportanceMatrix,
+  readImportanceMatrix,
+} from "../../src/quantize/importance-matrix.js";
 import { failure } from "../engine/harness.js";
 import { temporaryFolder } from "../library/temporary.js";
 import { storiesPath } from "../oracles/plain.js";
