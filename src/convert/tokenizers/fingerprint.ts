@@ -56,7 +56,7 @@ export async function tryTokenizer(
   }
   const spellings = new Map(texts.map((text, index) => [text, answers.spellings[index] ?? text]));
   return {
-    pre: pre ?? (await lookUp(folder, definition, answers.ids)),
+    pre: pre ?? (await lookUp(folder, definition, answers)),
     spelling: (text) => spellings.get(text) ?? text,
   };
 }
@@ -71,10 +71,11 @@ export function fingerprintOf(ids: readonly number[]): string {
 async function lookUp(
   folder: TokenizerFolder,
   definition: TokenizerDefinition,
-  ids: readonly number[],
+  { ids, bareIds }: TokenizerAnswers,
 ): Promise<string> {
-  const hash = fingerprintOf(ids);
-  const name = knownName(hash) ?? knownName(fingerprintOf(await withLlamaTokens(folder, definition, ids)));
+  const asLlama = await withLlamaTokens(folder, definition, bareIds);
+  const hash = fingerprintOf(asLlama ?? ids);
+  const name = knownName(hash) ?? knownName(fingerprintOf(ids));
   if (name === undefined)
     throw new JaugeError("tokenizer-fingerprint-unknown", { path: definition.path, hash });
   return name;
@@ -84,21 +85,21 @@ function knownName(hash: string): string | undefined {
   return Object.hasOwn(fingerprints, hash) ? fingerprints[hash] : undefined;
 }
 
-/** `transformers` gives tokenizers of its Llama class a start and an end token whatever tokenizer.json says. */
+/**
+ * The ids with the start and end tokens that `transformers` gives a tokenizer of its Llama class, whatever
+ * tokenizer.json says of them; `undefined` for other classes.
+ */
 async function withLlamaTokens(
   folder: TokenizerFolder,
   definition: TokenizerDefinition,
-  ids: readonly number[],
-): Promise<readonly number[]> {
+  bareIds: readonly number[],
+): Promise<number[] | undefined> {
   const settings = await folder.setting("tokenizer_config.json");
-  if (!/^(Code)?Llama/.test(String(field(settings, "tokenizer_class")))) return ids;
+  if (!/^(Code)?Llama/.test(String(field(settings, "tokenizer_class")))) return undefined;
   const idOf = (kind: string) => definition.added.get(tokenText(field(settings, kind)) ?? "")?.id;
   const start = field(settings, "add_bos_token") === false ? undefined : idOf("bos_token");
   const end = field(settings, "add_eos_token") === true ? idOf("eos_token") : undefined;
-  const all = [...ids];
-  if (start !== undefined && all[0] !== start) all.unshift(start);
-  if (end !== undefined && all.at(-1) !== end) all.push(end);
-  return all;
+  return [start, ...bareIds, end].filter((id) => id !== undefined);
 }
 
 const namesWithoutLoader = ["bert-bge", "bert-bge-large", "jina-v2-en"];

@@ -138,7 +138,8 @@ function readPostProcessor(
         adds.set("bos", isAny(first, special.bos, special.cls));
       }
       if (last) {
-        if (hasSettings && !isAny(last, special.eos)) {
+        if (!hasSettings) special.eos = last;
+        else if (!isAny(last, special.eos)) {
           const kind = ["eot", "eom"].find((kind) => !kinds.includes(kind));
           if (kind) {
             kinds.push(kind);
@@ -186,8 +187,9 @@ const isAny = (text: string, ...tokens: unknown[]) => tokens.some((token) => tok
 
 function addNormaliser(value: unknown, keys: Map<string, MetadataValue>): void {
   const set = (name: string, flag: unknown) => {
-    if (typeof flag === "boolean")
-      keys.set(`tokenizer.ggml.normalizer.${name}`, { type: "bool", value: flag });
+    const key = `tokenizer.ggml.normalizer.${name}`;
+    if (typeof flag === "boolean") keys.set(key, { type: "bool", value: flag });
+    else if (flag === null) keys.delete(key);
   };
   const pending: unknown[] = [value];
   for (let normaliser = pending.shift(); normaliser !== undefined; normaliser = pending.shift()) {

@@ -16,6 +16,8 @@ export interface TokenizerTask {
 export interface TokenizerAnswers {
   /** Ids of the check text, special tokens that are added to every text included. */
   ids: number[];
+  /** The same without them. */
+  bareIds: number[];
   spellings: string[];
 }
 
@@ -101,11 +103,12 @@ function answer({ document, settings, checkText, texts }) {
     const tokenizer = new Tokenizer({ ...parts, ...document }, settings);
     const { ids } = tokenizer.encode(checkText);
     if (!ids.every((id) => Number.isInteger(id))) return { problem: "a part of the check text has no token" };
+    const bareIds = tokenizer.encode(checkText, { add_special_tokens: false }).ids;
     const spellings = texts.map((text) => {
       const { ids } = tokenizer.encode(text, { add_special_tokens: false });
       return ids.length > 0 ? tokenizer.decode(ids) : text;
     });
-    return { ids, spellings };
+    return { ids, bareIds, spellings };
   } catch (error) {
     return { problem: String(error && error.message).slice(0, 500) };
   }
