@@ -9,6 +9,7 @@ import type { ErrorText } from "./messages/error-text.js";
 import { executorErrors } from "./messages/executor.js";
 import { ggufErrors } from "./messages/gguf.js";
 import { hardwareErrors } from "./messages/hardware.js";
+import { legacyErrors } from "./messages/legacy.js";
 import { locale } from "./messages/locale.js";
 import { planErrors } from "./messages/plan.js";
 import { promptErrors } from "./messages/prompt.js";
@@ -26,6 +27,7 @@ const catalogue = {
     ...checkpointErrors.en,
     ...tokenizerErrors.en,
     ...convertErrors.en,
+    ...legacyErrors.en,
   },
   fr: {
     ...compareErrors.fr,
@@ -36,6 +38,7 @@ const catalogue = {
     ...checkpointErrors.fr,
     ...tokenizerErrors.fr,
     ...convertErrors.fr,
+    ...legacyErrors.fr,
   },
 };
 type Catalogue = (typeof catalogue)["en"];

@@ -10,6 +10,7 @@ import type { ErrorText } from "../../src/messages/error-text.js";
 import { executorErrors } from "../../src/messages/executor.js";
 import { ggufErrors } from "../../src/messages/gguf.js";
 import { hardwareErrors } from "../../src/messages/hardware.js";
+import { legacyErrors } from "../../src/messages/legacy.js";
 import { planErrors } from "../../src/messages/plan.js";
 import { promptErrors } from "../../src/messages/prompt.js";
 import { sourceErrors } from "../../src/messages/source.js";
@@ -28,6 +29,7 @@ const catalogues: Record<string, { en: Texts; fr: Texts }> = {
   executor: executorErrors,
   gguf: ggufErrors,
   hardware: hardwareErrors,
+  legacy: legacyErrors,
   plan: planErrors,
   prompt: promptErrors,
   source: sourceErrors,
