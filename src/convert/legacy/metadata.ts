@@ -1,4 +1,4 @@
-import type { MetadataValue } from "../../gguf/metadata.js";
+import type { WritableValue } from "../../gguf/encode.js";
 import { type Container, notAfter } from "./format.js";
 import type { LegacyFile } from "./header.js";
 import { malformed, problems } from "./problems.js";
@@ -37,7 +37,7 @@ export function legacyMetadata(
   sizes: Sizes,
   name: string,
   settings: UnstatedSettings,
-): Map<string, MetadataValue> {
+): Map<string, WritableValue> {
   const { path, hyperparameters, container } = file;
   const { n_embd, n_head, n_layer, n_rot, n_mult, n_vocab } = hyperparameters;
   if (n_embd % n_head !== 0)
@@ -67,8 +67,9 @@ export function legacyMetadata(
   const number = (value: number) => ({ type: "uint32" as const, value });
   const float = (value: number) => ({ type: "float32" as const, value });
   const base = settings.ropeFrequencyBase;
-  return new Map<string, MetadataValue>([
+  return new Map<string, WritableValue>([
     ["general.architecture", { type: "string", value: "llama" }],
+    ["general.type", { type: "string", value: "model" }],
     ["general.name", { type: "string", value: settings.name ?? name }],
     ["llama.context_length", number(settings.contextLength ?? (grouped ? 4096 : 2048))],
     ["llama.embedding_length", number(n_embd)],
@@ -83,7 +84,7 @@ export function legacyMetadata(
       float(settings.rmsEpsilon ?? assumedEpsilon(container, grouped)),
     ],
     ["llama.vocab_size", number(n_vocab)],
-    ...vocabularyMetadata(path, file.vocabulary, n_vocab),
+    ...vocabularyMetadata(file.vocabulary, n_vocab),
   ]);
 }
 

@@ -21,15 +21,12 @@ export interface RowSettings {
 /** Source bytes that are read at once; a longer row is read alone. */
 const chunkBytes = 512 * 1024;
 
-/** The most bytes that one row of a tensor takes: 2²⁰ floats. */
-const poolBytes = (longest: number) => Math.max(chunkBytes, longest) + 4;
-
 /** The tensors of a model, each read, turned into today's blocks and joined while it is asked for. */
 export function rowTensors(tensors: readonly JoinedTensor[], settings: RowSettings): ConvertibleTensor[] {
   const longest = Math.max(
     ...tensors.flatMap((tensor) => tensor.pieces.map((piece) => sourceRow(tensor, piece))),
   );
-  const pool = new WordsPool(poolBytes(longest));
+  const pool = new WordsPool(Math.max(chunkBytes, longest));
   return tensors.map((tensor) => {
     const way = wayOf(tensor, settings);
     const rowBytes = tensorBytes(way.type, [tensor.shape[0]!])!;

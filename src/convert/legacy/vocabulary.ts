@@ -1,6 +1,5 @@
-import type { MetadataValue } from "../../gguf/metadata.js";
+import type { WritableValue } from "../../gguf/encode.js";
 import type { LegacyVocabulary } from "./header.js";
-import { floatArray, integerArray, stringArray } from "./memory-array.js";
 
 /** Kinds of tokens, by their numbers in `tokenizer.ggml.token_type`: `llama_token_type` of llama.h. */
 const kinds = { normal: 1, unknown: 2, control: 3, byte: 6 } as const;
@@ -12,8 +11,6 @@ const firstPiece = firstByte + 256;
 const originalTokens = 32000;
 
 const replacementCharacter = Buffer.from("\ufffd");
-const space = Buffer.from(" ");
-const lowerBlock = Buffer.from("\u2581");
 
 /**
  * The vocabulary as GGUF's keys state it, from the texts and scores of a file.
@@ -28,12 +25,11 @@ const lowerBlock = Buffer.from("\u2581");
  * Source: convert-pth-to-ggml.py of llama.cpp until 30 March 2023; convert_llama_ggml_to_gguf.py of v0.5.0.
  */
 export function vocabularyMetadata(
-  path: string,
   { texts, scores }: LegacyVocabulary,
   count: number,
-): Map<string, MetadataValue> {
+): Map<string, WritableValue> {
   const withBytes = hasByteTokens(texts);
-  const tokens: Buffer[] = [];
+  const tokens: string[] = [];
   const types: number[] = [];
   for (let id = 0; id < count; id++) {
     const { text, kind } = tokenOf(id, texts[id], withBytes);
@@ -43,14 +39,14 @@ export function vocabularyMetadata(
   makeUnique(tokens);
   const given = scores?.some((score) => score !== 0) ? scores : undefined;
   const ranked = given ?? Float32Array.from({ length: count }, (_, id) => synthesisedScore(id, withBytes));
-  const padding = tokens.findIndex((text, id) => id > 2 && /^(<pad>|\[PAD\])$/.test(text.toString("latin1")));
+  const padding = tokens.findIndex((text, id) => id > 2 && /^(<pad>|\[PAD\])$/.test(text));
   const token = (value: number) => ({ type: "uint32" as const, value });
-  return new Map<string, MetadataValue>([
+  return new Map<string, WritableValue>([
     ["tokenizer.ggml.model", { type: "string", value: "llama" }],
     ["tokenizer.ggml.pre", { type: "string", value: "default" }],
-    ["tokenizer.ggml.tokens", { type: "array", value: stringArray(path, tokens) }],
-    ["tokenizer.ggml.scores", { type: "array", value: floatArray(path, ranked) }],
-    ["tokenizer.ggml.token_type", { type: "array", value: integerArray(path, types) }],
+    ["tokenizer.ggml.tokens", { type: "array", value: { elementType: "string", items: tokens } }],
+    ["tokenizer.ggml.scores", { type: "array", value: { elementType: "float32", items: [...ranked] } }],
+    ["tokenizer.ggml.token_type", { type: "array", value: { elementType: "int32", items: types } }],
     ["tokenizer.ggml.unknown_token_id", token(0)],
     ["tokenizer.ggml.bos_token_id", token(1)],
     ["tokenizer.ggml.eos_token_id", token(2)],
@@ -58,21 +54,19 @@ export function vocabularyMetadata(
   ]);
 }
 
-function tokenOf(id: number, text: Buffer | undefined, withBytes: boolean): { text: Buffer; kind: number } {
-  if (id === 0) return { text: Buffer.from("<unk>"), kind: kinds.unknown };
-  if (id === 1) return { text: Buffer.from("<s>"), kind: kinds.control };
-  if (id === 2) return { text: Buffer.from("</s>"), kind: kinds.control };
+function tokenOf(id: number, bytes: Buffer | undefined, withBytes: boolean): { text: string; kind: number } {
+  if (id === 0) return { text: "<unk>", kind: kinds.unknown };
+  if (id === 1) return { text: "<s>", kind: kinds.control };
+  if (id === 2) return { text: "</s>", kind: kinds.control };
   // the token that gpt4all.cpp adds where its file lists one too few
-  if (!text) return { text: Buffer.from("<pad>"), kind: kinds.control };
+  if (!bytes) return { text: "<pad>", kind: kinds.control };
   const byte = id - firstByte;
-  if (byte < 256 && (withBytes || (text.length === 1 && text[0] === byte)))
-    return {
-      text: Buffer.from(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
-      kind: kinds.byte,
-    };
-  if (text.length === 0) return { text: Buffer.from(`[EMPTY_${id}]`), kind: kinds.control };
-  const special = id >= originalTokens && looksSpecial(text.toString("latin1"));
-  return { text: special ? text : withLowerBlocks(text), kind: special ? kinds.control : kinds.normal };
+  if (byte < 256 && (withBytes || (bytes.length === 1 && bytes[0] === byte)))
+    return { text: `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, kind: kinds.byte };
+  if (bytes.length === 0) return { text: `[EMPTY_${id}]`, kind: kinds.control };
+  const text = bytes.toString("utf8");
+  if (id >= originalTokens && looksSpecial(text)) return { text, kind: kinds.control };
+  return { text: text.replaceAll(" ", "\u2581"), kind: kinds.normal };
 }
 
 /** Whether tokens 3 to 258 are the bytes, as such or as what the first converter made of them. */
@@ -96,29 +90,18 @@ function looksSpecial(text: string): boolean {
   return /^(<[^<> ]+>|\[[A-Z]+\])$/.test(text);
 }
 
-function withLowerBlocks(text: Buffer): Buffer {
-  if (!text.includes(space)) return text;
-  const parts: Buffer[] = [];
-  let start = 0;
-  for (let at = text.indexOf(space); at >= 0; at = text.indexOf(space, start)) {
-    parts.push(text.subarray(start, at), lowerBlock);
-    start = at + 1;
-  }
-  parts.push(text.subarray(start));
-  return Buffer.concat(parts);
-}
-
 /** llama.cpp ends the process where two tokens have the same text; all but the first get their number behind it. */
-function makeUnique(tokens: Buffer[]): void {
-  const seen = new Set(tokens.map((text) => text.toString("latin1")));
-  if (seen.size === tokens.length) return;
+function makeUnique(tokens: string[]): void {
+  const all = new Set(tokens);
+  if (all.size === tokens.length) return;
   const taken = new Set<string>();
   for (const [id, text] of tokens.entries()) {
-    let unique = text.toString("latin1");
-    if (taken.has(unique)) {
-      unique = `${unique}[${id}]`;
-      while (seen.has(unique) || taken.has(unique)) unique += "]";
-      tokens[id] = Buffer.from(unique, "latin1");
+    let unique = text;
+    if (taken.has(text)) {
+      unique = `${text}[${id}]`;
+      while (all.has(unique)) unique += "]";
+      tokens[id] = unique;
+      all.add(unique);
     }
     taken.add(unique);
   }
