@@ -1,3 +1,4 @@
+import { adapterErrors } from "./messages/adapters.js";
 import { batchErrors } from "./messages/batch.js";
 import { checkpointErrors } from "./messages/checkpoint.js";
 import { cliErrors } from "./messages/cli-errors.js";
@@ -24,6 +25,7 @@ const catalogue = {
     ...batchErrors.en,
     ...{ ...hardwareErrors.en, ...doctorErrors.en, ...sourceErrors.en, ...planErrors.en },
     ...weightsErrors.en,
+    ...adapterErrors.en,
     ...checkpointErrors.en,
     ...tokenizerErrors.en,
     ...convertErrors.en,
@@ -35,6 +37,7 @@ const catalogue = {
     ...batchErrors.fr,
     ...{ ...hardwareErrors.fr, ...doctorErrors.fr, ...sourceErrors.fr, ...planErrors.fr },
     ...weightsErrors.fr,
+    ...adapterErrors.fr,
     ...checkpointErrors.fr,
     ...tokenizerErrors.fr,
     ...convertErrors.fr,

@@ -32,6 +32,7 @@ const categories: [Category, RegExp][] = [
     "file",
     /^(importance-file|compare-disk-full|file-|gguf-|not-a-gguf|model-|adapter-|state-|plan-file-|hardware-file-|source-)/,
   ],
+  ["file", /^(checkpoint-|weights-|delta-)/],
   [
     "usage",
     /^(option|compare-vocabulary|importance-|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/,

@@ -25,6 +25,7 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   quantize: async () => (await import("./quantize.js")).quantizeCommand(),
   split: async () => (await import("./split.js")).splitCommand(),
   merge: async () => (await import("./split.js")).mergeCommand(),
+  adapter: async () => (await import("./adapter.js")).adapterCommand(),
   devices: async () => (await import("./devices.js")).devicesCommand(),
 };
 

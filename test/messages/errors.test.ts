@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { adapterErrors } from "../../src/messages/adapters.js";
 import { batchErrors } from "../../src/messages/batch.js";
 import { checkpointErrors } from "../../src/messages/checkpoint.js";
 import { cliErrors } from "../../src/messages/cli-errors.js";
@@ -19,6 +20,7 @@ import { weightsErrors } from "../../src/messages/weights.js";
 
 type Texts = Record<string, (facts: never) => ErrorText>;
 const catalogues: Record<string, { en: Texts; fr: Texts }> = {
+  adapters: adapterErrors,
   checkpoint: checkpointErrors,
   batch: batchErrors,
   cli: cliErrors,

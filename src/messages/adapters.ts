@@ -1,0 +1,111 @@
+import type { ErrorText } from "./error-text.js";
+
+const en = {
+  "adapter-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
+    what: `${f.path}: ${f.field}: ${f.problem}`,
+    fix: "The adapter is damaged or its files belong to different ones. Download adapter_config.json and adapter_model again.",
+  }),
+  "adapter-unsupported": (f: { path: string; feature: string }): ErrorText => ({
+    what: `${f.path}: ${f.feature} is not supported`,
+    fix: "Merge this adapter with the tool that made it (merge_and_unload of PEFT) and convert the result.",
+  }),
+  "adapter-base-differs": (f: {
+    path: string;
+    base: string;
+    tensor: string;
+    problem: string;
+  }): ErrorText => ({
+    what: `${f.path}: was not made for ${f.base}: ${f.tensor}: ${f.problem}`,
+    fix: "Name the base model that adapter_config.json mentions, in Hugging Face's format.",
+  }),
+  "adapter-needs-merging": (f: { path: string; tensor: string; reason: string }): ErrorText => ({
+    what: `${f.path}: ${f.tensor}: ${f.reason}, which no GGUF adapter can hold`,
+    fix: "Merge it into the model instead: jauge convert BASE --lora ADAPTER -o MODEL.gguf",
+  }),
+  "delta-differs": (f: { path: string; base: string; tensor: string; problem: string }): ErrorText => ({
+    what: `${f.path}: is no delta of ${f.base}: ${f.tensor}: ${f.problem}`,
+    fix: "Name the original model that the delta was made from, in the same format (Hugging Face's).",
+  }),
+};
+
+const fr: typeof en = {
+  "adapter-invalid": (f) => ({
+    what: `${f.path} : ${f.field} : ${f.problem}`,
+    fix: "L'adaptateur est abîmé ou ses fichiers viennent d'adaptateurs différents. Téléchargez de nouveau adapter_config.json et adapter_model.",
+  }),
+  "adapter-unsupported": (f) => ({
+    what: `${f.path} : ${f.feature} n'est pas pris en charge`,
+    fix: "Fusionnez cet adaptateur avec l'outil qui l'a fait (merge_and_unload de PEFT), puis convertissez le résultat.",
+  }),
+  "adapter-base-differs": (f) => ({
+    what: `${f.path} : n'est pas fait pour ${f.base} : ${f.tensor} : ${f.problem}`,
+    fix: "Donnez le modèle de base que nomme adapter_config.json, au format Hugging Face.",
+  }),
+  "adapter-needs-merging": (f) => ({
+    what: `${f.path} : ${f.tensor} : ${f.reason}, ce qu'aucun adaptateur GGUF ne peut contenir`,
+    fix: "Fusionnez-le plutôt dans le modèle : jauge convert BASE --lora ADAPTATEUR -o MODELE.gguf",
+  }),
+  "delta-differs": (f) => ({
+    what: `${f.path} : n'est pas un delta de ${f.base} : ${f.tensor} : ${f.problem}`,
+    fix: "Donnez le modèle d'origine dont le delta a été tiré, dans le même format (celui de Hugging Face).",
+  }),
+};
+
+export const adapterErrors = { en, fr };
+
+const problemsEn = {
+  missing: () => "is missing",
+  notA: (f: { expected: string }) => `is no ${f.expected}`,
+  pattern: () => "is no pattern of module names",
+  noPair: () => "has only one of the two matrices of a LoRA",
+  noModules: () => "holds no LoRA matrices",
+  rank: (f: { found: string; rank: number }) => `has shape ${f.found}, its configuration says rank ${f.rank}`,
+  notFloat: (f: { type: string }) => `holds ${f.type}, no floating-point numbers`,
+  notMatrix: (f: { shape: string }) => `is ${f.shape}, no matrix`,
+  notInBase: () => "the base has no such tensor",
+  notInDelta: () => "the delta has no such tensor",
+  shape: (f: { shape: string; base: string }) => `${f.shape} does not fit the base's ${f.base}`,
+  replaces: () => "is trained as a whole",
+  experts: () => "is one expert of a mixture",
+  notConverted: () => "is no matrix of the converted model",
+};
+const problemsFr: typeof problemsEn = {
+  missing: () => "est absent",
+  notA: (f) => `n'est pas de type ${f.expected}`,
+  pattern: () => "n'est pas un motif de noms de modules",
+  noPair: () => "n'a qu'une des deux matrices d'un LoRA",
+  noModules: () => "ne contient aucune matrice LoRA",
+  rank: (f) => `est de forme ${f.found}, sa configuration dit rang ${f.rank}`,
+  notFloat: (f) => `contient ${f.type}, pas de nombres à virgule flottante`,
+  notMatrix: (f) => `est ${f.shape}, pas une matrice`,
+  notInBase: () => "le modèle de base n'a pas ce tenseur",
+  notInDelta: () => "le delta n'a pas ce tenseur",
+  shape: (f) => `${f.shape} ne va pas avec ${f.base} du modèle de base`,
+  replaces: () => "est entraîné en entier",
+  experts: () => "est un expert d'un mélange",
+  notConverted: () => "n'est pas une matrice du modèle converti",
+};
+/** What can be wrong with a part of an adapter or a delta. */
+export const adapterProblems = { en: problemsEn, fr: problemsFr };
+
+const cliEn = {
+  description: "write a LoRA adapter of PEFT as a GGUF adapter, for --lora",
+  folder: "folder of the adapter: adapter_config.json and adapter_model.safetensors or .bin",
+  options: {
+    base: "the model it was trained on: its folder or its config.json; no weights are needed",
+    output: "file to write (the adapter's name with .gguf)",
+  },
+  done: (f: { path: string; bytes: string; pairs: number; architecture: string }) =>
+    `${f.path}: ${f.bytes}, ${f.pairs} matrices of a ${f.architecture} model`,
+};
+const cliFr: typeof cliEn = {
+  description: "écrire un adaptateur LoRA de PEFT en adaptateur GGUF, pour --lora",
+  folder: "dossier de l'adaptateur : adapter_config.json et adapter_model.safetensors ou .bin",
+  options: {
+    base: "le modèle sur lequel il a été entraîné : son dossier ou son config.json ; les poids ne servent pas",
+    output: "fichier à écrire (le nom de l'adaptateur avec .gguf)",
+  },
+  done: (f) => `${f.path} : ${f.bytes}, ${f.pairs} matrices d'un modèle ${f.architecture}`,
+};
+/** The command `jauge adapter`. */
+export const adapterCommandMessages = { en: cliEn, fr: cliFr };
