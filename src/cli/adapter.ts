@@ -3,6 +3,7 @@ import { Command } from "@commander-js/extra-typings";
 import { writeGgufAdapter } from "../convert/adapters/gguf-adapter.js";
 import { JaugeError } from "../errors.js";
 import { adapterCommandMessages } from "../messages/adapters.js";
+import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import { formatBytes } from "../units.js";
@@ -12,6 +13,7 @@ import { anyText } from "./option-values.js";
 import { print } from "./terminal.js";
 
 const texts = localized(adapterCommandMessages);
+const { usage } = localized(cliMessages);
 const descriptions = localized(optionMessages);
 
 // The names are those of convert_lora_to_gguf.py.
@@ -36,7 +38,10 @@ export function adapterCommand(): CommandPart {
 }
 
 async function adapter(folder: string, { base, output }: Values<typeof adapterOptions>): Promise<void> {
-  if (base === undefined) throw new JaugeError("option-needs", { option: "jauge adapter", other: "--base" });
+  if (base === undefined) {
+    const problem = usage.missingArgument({ name: "--base" });
+    throw new JaugeError("usage-wrong", { problem, command: "jauge adapter" });
+  }
   const path = output ?? `${basename(resolve(folder))}.gguf`;
   const { bytes, pairs, architecture } = await writeGgufAdapter(folder, base, path);
   await print(`${texts.done({ path, bytes: formatBytes(bytes), pairs, architecture })}\n`);

@@ -51,7 +51,13 @@ function close(found: number[], wanted: number[]): void {
 
 async function merged(name: string, config: object, tensors: Record<string, WrittenTensor>, scale?: number) {
   const folder = await writeLora(temporary.path(name), { r: 4, lora_alpha: 8, ...config }, tensors);
-  return withLora(base(), await openLora(folder), scale);
+  const adapter = await openLora(folder);
+  try {
+    return withLora(base(), adapter, scale);
+  } catch (error) {
+    await adapter.close();
+    throw error;
+  }
 }
 
 describe("a merged LoRA is base + alpha / rank × B × A", () => {
