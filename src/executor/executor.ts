@@ -3,10 +3,11 @@ import type { MemoryOperation, Piece, Run, StepResult, TokenLogprobs } from "../
 import { isJaugeError, JaugeError } from "../errors.js";
 import type { Generation, GenerationRequest } from "./request.js";
 import { nextStepIsKnown, type SchedulerOptions, scheduleRuns } from "./scheduler.js";
-import { Sequence } from "./sequence.js";
+import { priorityRank, Sequence } from "./sequence.js";
 import { SlotTable } from "./slots.js";
 import { Speculator } from "./speculation.js";
 import { StepTiming } from "./timing.js";
+import { WidthController } from "./width.js";
 
 export interface ExecutorOptions {
   /** Guess tokens by prompt lookup where it pays; never changes a text. */
@@ -36,6 +37,7 @@ export class Executor {
   private running: Sequence[] = [];
   private readonly slots: SlotTable;
   private readonly timing = new StepTiming();
+  private readonly width: WidthController;
   private readonly scheduling: SchedulerOptions;
   private readonly plainScheduling: SchedulerOptions;
   private readonly speculator: Speculator | undefined;
@@ -64,9 +66,11 @@ export class Executor {
     const kvBytes = memory.reduce((sum, use) => sum + use.kvBytes, 0);
     const copyMs = kvBytes / context.sequences / copyBytesPerMs;
     const layout = engine.plan.kvLayout;
+    // Every running sequence gets a token in every micro-batch: no more of them than it has tokens.
+    const count = Math.min(context.sequences, context.microBatch);
+    this.width = new WidthController(count);
     this.slots = new SlotTable({
-      // Every running sequence gets a token in every micro-batch: no more of them than it has tokens.
-      count: Math.min(context.sequences, context.microBatch),
+      count,
       layout,
       wholeOnly: model.isRecurrent,
       sharing: !options.exact,
@@ -245,7 +249,8 @@ export class Executor {
 
   /** Whether no one joins in the next step, and what is begun could be undone. */
   private get canGoAhead(): boolean {
-    const someoneMayJoin = this.waiting.length > 0 && this.slots.free > 0;
+    const [next] = this.waiting;
+    const someoneMayJoin = next !== undefined && this.hasRoomFor(next);
     return !someoneMayJoin && !this.engine.info.model.isRecurrent;
   }
 
@@ -253,7 +258,7 @@ export class Executor {
   private admit(): void {
     for (let index = 0; index < this.waiting.length; ) {
       const sequence = this.waiting[index]!;
-      if ((this.slots.free === 0 || this.isCrowded) && !this.preemptFor(sequence)) return;
+      if ((!this.hasRoomFor(sequence) || this.isCrowded) && !this.preemptFor(sequence)) return;
       if (this.shouldWaitForPrefix(sequence)) {
         index++;
         continue;
@@ -270,6 +275,11 @@ export class Executor {
     ) {
       this.slots.compact(this.operations);
     }
+  }
+
+  /** A job keeps to the width that is fastest; all others take any free slot. */
+  private hasRoomFor({ rank }: Sequence): boolean {
+    return this.slots.free > 0 && (rank < priorityRank.batch || this.running.length < this.width.width);
   }
 
   /** Whether a running sequence is about to compute a beginning that this one shares: computed once, then copied. */
@@ -354,8 +364,10 @@ export class Executor {
   private observeTiming(picked: { sequence: Sequence; run: Run }[], ms: number): void {
     const tokens = picked.reduce((sum, { run }) => sum + run.tokens.length, 0);
     const decodesOnly = picked.every(({ run }) => run.mode === "verify" && run.outputs === run.tokens.length);
-    if (decodesOnly) this.timing.observeDecode(tokens, ms);
-    else if (tokens >= 16) this.timing.observePrefill(tokens, ms);
+    if (decodesOnly) {
+      this.timing.observeDecode(tokens, ms);
+      if (tokens === picked.length) this.width.observe(tokens, ms);
+    } else if (tokens >= 16) this.timing.observePrefill(tokens, ms);
   }
 
   /** Takes a sequence out, wherever it is; what it computed stays to be shared. */

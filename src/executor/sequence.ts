@@ -11,7 +11,11 @@ import type {
 import { TextStream } from "./text.js";
 import { TokenList } from "./tokens.js";
 
-const priorityRank: Record<Priority, number> = { interactive: 0, normal: 1, batch: 2 };
+/** Who comes first. */
+export const priorityRank = { interactive: 0, normal: 1, batch: 2 } as const satisfies Record<
+  Priority,
+  number
+>;
 
 /** One request on its way: its tokens, how far the KV cache has them, and what its caller sees. */
 export class Sequence implements Generation {
