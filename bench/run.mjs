@@ -10,6 +10,7 @@ const [name, ...options] = process.argv.slice(2);
 const names = [
   ...["single", "batch", "start", "memory", "bare", "peer", "jauge"],
   ...["precision", "prediction", "rivals"],
+  ...["faults", "million-lines"],
   ...["generate-model", "fuzz-gguf"],
 ];
 if (!name || !names.includes(name)) {

@@ -134,7 +134,12 @@ const completionBody = z.object({
   logprobs: whole.min(0).max(20).optional(),
 });
 const embeddingBody = z.object({
-  input: z.union([z.string(), z.array(z.string()).min(1).max(2048), tokenIds, z.array(tokenIds).max(2048)]),
+  input: z.union([
+    z.string(),
+    z.array(z.string()).min(1).max(2048),
+    tokenIds,
+    z.array(tokenIds).min(1).max(2048),
+  ]),
   encoding_format: z.enum(["float", "base64"]).optional(),
 });
 const bodies = { chat: chatBody, completion: completionBody, embedding: embeddingBody };

@@ -55,7 +55,7 @@ function itemOf(
     return { number, customId, request: invalidRow(problem) };
   }
   const fields = options.template ? values : { prompt: values.prompt };
-  return readObject({ ...fields, ...(id !== undefined && { custom_id: id }) }, number, options);
+  return readObject({ ...fields, custom_id: id }, number, options);
 }
 
 function invalidRow(problem: string): JaugeError {
