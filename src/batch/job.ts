@@ -200,7 +200,7 @@ export class Job {
       throw failure.error;
     }
     await this.checkpoints.save(runner.underWay, 1);
-    return await this.end(signal?.aborted ?? false);
+    return await this.end(runner.isCut);
   }
 
   /** Writes what is left to write, and lets the output go. */

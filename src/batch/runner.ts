@@ -1,3 +1,4 @@
+import { greedy } from "../engine/sampling.js";
 import { isJaugeError, JaugeError } from "../errors.js";
 import type { Continuation, Generation, GenerationRequest } from "../executor/request.js";
 import type { UnderWay } from "./checkpoints.js";
@@ -36,8 +37,6 @@ interface Waiting extends Schedulable {
   readyAt: number;
   /** The engine died under it so often. */
   crashes: number;
-  /** Answers that were there when it did first. */
-  answersThen: number;
 }
 
 interface WaitingEmbedding {
@@ -71,7 +70,7 @@ export class Runner {
   private embedding = 0;
   private isRead = false;
   private isStopped = false;
-  private answers = 0;
+  private wasDone = false;
   private kind: "text" | "embedding" | undefined;
   private left: UnderWay[] | undefined;
   private failure: { error: unknown } | undefined;
@@ -100,9 +99,15 @@ export class Runner {
     return this.left ?? [...this.running.values()].map(underWay);
   }
 
+  /** Whether it was stopped before everything was answered. */
+  get isCut(): boolean {
+    return this.isStopped && !this.wasDone;
+  }
+
   /** Ends everything that runs. */
   stop(): void {
     if (this.isStopped) return;
+    this.wasDone = this.isDone && this.outcomes.length === 0;
     this.isStopped = true;
     this.left = this.underWay;
     for (const { generation } of this.running.values()) generation.cancel();
@@ -207,8 +212,7 @@ export class Runner {
     const { tokens, maxTokens } = prepared;
     const expectedTokens = maxTokens ?? this.options.expectedTokens ?? 256;
     this.schedule.add({
-      ...{ item, kind, request: prepared, tokens, expectedTokens, readyAt },
-      ...{ crashes: 0, answersThen: 0 },
+      ...{ item, kind, request: prepared, tokens, expectedTokens, readyAt, crashes: 0 },
     });
   }
 
@@ -256,7 +260,6 @@ export class Runner {
         // What was stopped is no answer.
         if (this.isStopped || result.finishReason === "cancelled") return;
         const tokenBytes = result.logprobs && (await this.bytesOf(result.logprobs));
-        this.answers++;
         const { kind, readyAt } = waiting;
         this.end(item, { kind, result, ...(tokenBytes && { tokenBytes }) }, readyAt);
       })
@@ -276,17 +279,25 @@ export class Runner {
   }
 
   /**
-   * Where the engine died, the request is tried again. One that fails again and again while others are answered is to
-   * blame itself; where none is answered any more, the engine is.
+   * Where the engine died, the request is tried again. One that fails again and again is to blame itself if the engine
+   * can still answer at all.
    */
-  private failed(waiting: Waiting, error: unknown): void {
+  private async failed(waiting: Waiting, error: unknown): Promise<void> {
     if (this.isStopped) return;
     const isEngines = isEngineFailure(error);
-    if (isEngines && waiting.crashes === 0) waiting.answersThen = this.answers;
-    if (isEngines) waiting.crashes++;
-    if (isEngines && waiting.crashes < mostCrashes) this.schedule.add(waiting);
-    else if (isEngines && this.answers === waiting.answersThen) this.fail(error);
+    if (isEngines && ++waiting.crashes < mostCrashes) this.schedule.add(waiting);
+    else if (isEngines && !(await this.canAnswer(waiting.request))) this.fail(error);
     else this.end(waiting.item, { kind: "error", error }, waiting.readyAt);
+  }
+
+  /** Whether the least that can be asked is answered. */
+  private async canAnswer({ tokens }: GenerationRequest): Promise<boolean> {
+    const least = { tokens: tokens.slice(0, 1), sampling: greedy, maxTokens: 1 };
+    const answer = this.model.submit({ ...least, priority: "batch" }).result;
+    return await answer.then(
+      () => true,
+      () => false,
+    );
   }
 
   private async embed(group: WaitingEmbedding[]): Promise<void> {
@@ -297,7 +308,6 @@ export class Runner {
         const own = vectors.slice(start, start + texts.length);
         start += texts.length;
         const tokens = texts.reduce((sum, text) => sum + text.length, 0);
-        this.answers++;
         this.end(item, { kind: "embedding", vectors: own, tokens, encoding }, readyAt);
       }
     } catch (error) {

@@ -19,6 +19,8 @@ export class FakeModel implements BatchModel {
   mostRunning = 0;
   /** Says how a prompt fails, where it does. */
   failure: (prompt: string) => Error | undefined = () => undefined;
+  /** No more tokens are computed than this until it is stopped. */
+  mostComputed = Number.POSITIVE_INFINITY;
   /** Answers wait for it. */
   gate: Promise<void> = Promise.resolve();
 
@@ -98,6 +100,7 @@ export class FakeModel implements BatchModel {
     const wanted = request.maxTokens ?? 5;
     while (tokens.length < wanted && !isCancelled()) {
       await new Promise((resolve) => setImmediate(resolve));
+      if (this.computed >= this.mostComputed) continue;
       this.computed++;
       tokens.push(97 + ((request.tokens.reduce((sum, token) => sum + token, tokens.length) * 7) % 26));
     }
