@@ -207,9 +207,8 @@ export class Job {
   async close(): Promise<void> {
     try {
       await this.checkpoints.close({ isComplete: this.isComplete });
-      await this.journal.close();
     } finally {
-      await this.lock.release();
+      await this.journal.close().finally(() => this.lock.release());
     }
   }
 

@@ -112,10 +112,14 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
       );
     await answer(job, model, { values, defaults, source, output, interrupt });
   } finally {
-    await job.close();
-    if (interrupt.signal.aborted) await interrupt.leave(model);
-    await model?.close();
-    interrupt.done();
+    try {
+      await job.close();
+    } finally {
+      // Whatever the disk says, the engine's process must not outlive the job: this one would wait for it.
+      if (interrupt.signal.aborted) await interrupt.leave(model);
+      await model?.close();
+      interrupt.done();
+    }
   }
 }
 
