@@ -1,4 +1,4 @@
-import type { MetadataValue } from "../gguf/metadata.js";
+import type { WritableValue } from "../gguf/encode.js";
 import type { ModelFile } from "../gguf/model-file.js";
 import type { ModelOutline, WeightBytes } from "../gguf/outline.js";
 import { inspectMessages } from "../messages/inspect.js";
@@ -32,9 +32,7 @@ export function* describeModel(
   );
   yield "";
   yield texts.headings.metadata;
-  yield* table(
-    [...model.metadata.entries()].map(([key, entry]) => [visible(key), showType(entry), showValue(entry)]),
-  );
+  yield* table(metadataRows(model.metadata));
   yield "";
   yield texts.headings.types;
   yield* table(typeRows(model));
@@ -45,6 +43,12 @@ export function* describeModel(
   yield texts.headings.tensors;
   if (listTensors) yield* table(tensorRows(model));
   else yield `  ${texts.listHint(model.tensors.length)}`;
+}
+
+/** What a list of tensors shows of each. */
+export interface TensorLine {
+  type: string;
+  bytes: number;
 }
 
 function modelRows(outline: ModelOutline): string[][] {
@@ -114,7 +118,13 @@ function byteRows(bytes: WeightBytes): string[][] {
   return rows;
 }
 
-function typeRows({ tensors }: ModelFile): string[][] {
+/** A line for each key: its type and its value, or how many items it has. */
+export function metadataRows(metadata: { entries(): IterableIterator<[string, WritableValue]> }): string[][] {
+  return [...metadata.entries()].map(([key, entry]) => [visible(key), showType(entry), showValue(entry)]);
+}
+
+/** How many tensors and bytes are of each type, the most bytes first. */
+export function typeRows({ tensors }: { tensors: readonly TensorLine[] }): string[][] {
   const types = new Map<string, { count: number; bytes: number }>();
   for (const { type, bytes } of tensors) {
     const sum = types.get(type) ?? { count: 0, bytes: 0 };
@@ -135,23 +145,24 @@ function tensorRows({ tensors, shards }: ModelFile): string[][] {
   ]);
 }
 
-function showType(entry: MetadataValue): string {
+function showType(entry: WritableValue): string {
   return entry.type === "array" ? `${entry.value.elementType}[]` : entry.type;
 }
 
-function showValue(entry: MetadataValue): string {
+function showValue(entry: WritableValue): string {
   if (entry.type !== "array") return visible(String(entry.value));
-  const { items, count } = entry.value;
+  const items = "items" in entry.value ? entry.value.items : undefined;
+  const count = "count" in entry.value ? entry.value.count : entry.value.items.length;
   return items && count <= mostItems ? visible(items.join(", ")) : texts.items(count);
 }
 
 /** A text from a file on one line, without what could steer a terminal. */
-function visible(text: string): string {
+export function visible(text: string): string {
   const line = text.replace(/\s+/g, " ").replace(/\p{C}/gu, "�");
   return line.length > longestValue ? `${line.slice(0, longestValue)}…` : line;
 }
 
-function formatCount(count: number): string {
+export function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(2)} B`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
   return `${count}`;
@@ -167,7 +178,8 @@ function runs<T>(values: readonly T[]): { value: T; count: number }[] {
   return found;
 }
 
-function* table(rows: readonly (readonly string[])[]): Generator<string> {
+/** Lines of cells, each column as wide as its widest. */
+export function* table(rows: readonly (readonly string[])[]): Generator<string> {
   const widths: number[] = [];
   for (const row of rows)
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);

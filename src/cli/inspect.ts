@@ -1,8 +1,11 @@
 import { Command } from "@commander-js/extra-typings";
+import { isJaugeError } from "../errors.js";
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
 import { describeModel } from "./inspect-text.js";
-import { asJson, inspect } from "./inspection.js";
+import { asJson, inspect, sourceAsJson } from "./inspection.js";
+import { inspectSource, isOtherSource } from "./source-inspection.js";
+import { describeSource } from "./source-text.js";
 
 const texts = localized(inspectMessages);
 
@@ -15,10 +18,25 @@ export function inspectCommand(): Command<[string], { json?: true; tensors?: tru
     .option("--tensors", texts.tensors)
     .addHelpText("after", texts.examples)
     .action(async (path, options) => {
-      const inspection = await inspect(path);
-      if (options.json) process.stdout.write(`${JSON.stringify(asJson(inspection), undefined, 2)}\n`);
-      else
-        for (const line of describeModel(inspection, options.tensors ?? false))
-          process.stdout.write(`${line}\n`);
+      const { json, lines } = await look(path, options.tensors ?? false);
+      if (options.json) process.stdout.write(`${JSON.stringify(json, undefined, 2)}\n`);
+      else for (const line of lines) process.stdout.write(`${line}\n`);
     });
+}
+
+/** A GGUF, or whatever else holds weights. */
+async function look(path: string, listTensors: boolean): Promise<{ json: object; lines: Iterable<string> }> {
+  try {
+    const inspection = await inspect(path);
+    return { json: asJson(inspection), lines: describeModel(inspection, listTensors) };
+  } catch (error) {
+    if (!isOtherSource(error)) throw error;
+    const inspection = await inspectSource(path).catch((other) => {
+      // a file that nobody knows is best described by what it looks like
+      throw isJaugeError(other, "checkpoint-unrecognised") && isJaugeError(error, "not-a-gguf")
+        ? error
+        : other;
+    });
+    return { json: sourceAsJson(inspection), lines: describeSource(inspection, listTensors) };
+  }
 }

@@ -1,8 +1,9 @@
 import { isJaugeError, type JaugeError } from "../errors.js";
-import type { Metadata, MetadataValue } from "../gguf/metadata.js";
+import type { WritableMetadata, WritableValue } from "../gguf/encode.js";
 import { type ModelFile, readModel } from "../gguf/model-file.js";
 import { layerOf, type ModelOutline, outlineOf } from "../gguf/outline.js";
 import { validateModel } from "../gguf/validate.js";
+import type { SourceInspection } from "./source-inspection.js";
 
 /** What `jauge inspect` knows about a model. */
 export interface Inspection {
@@ -23,6 +24,11 @@ export async function inspect(path: string): Promise<Inspection> {
     if (isJaugeError(error)) return { model, outline, refusal: error };
     throw error;
   }
+}
+
+/** Weights in another format as plain JSON. */
+export function sourceAsJson({ metadata, ...source }: SourceInspection): object {
+  return { ...source, ...(metadata && { metadata: metadataJson(metadata) }) };
 }
 
 /** The inspection as plain JSON: long arrays are summarised, 64-bit integers past 2⁵³ are strings. */
@@ -54,7 +60,7 @@ export function asJson({ model, outline, refusal }: Inspection): object {
   };
 }
 
-function metadataJson(metadata: Metadata): Record<string, object> {
+function metadataJson(metadata: WritableMetadata): Record<string, object> {
   const json: Record<string, object> = Object.create(null);
   for (const [key, entry] of metadata.entries()) json[key] = valueJson(entry);
   return json;
@@ -62,9 +68,12 @@ function metadataJson(metadata: Metadata): Record<string, object> {
 
 const mostItems = 64;
 
-function valueJson(entry: MetadataValue): object {
+function valueJson(entry: WritableValue): object {
   if (entry.type !== "array") return { type: entry.type, value: plain(entry.value) };
-  const { elementType, count, bytes, items } = entry.value;
+  const { elementType } = entry.value;
+  const bytes = "bytes" in entry.value ? entry.value.bytes : undefined;
+  const items = "items" in entry.value ? entry.value.items : undefined;
+  const count = "count" in entry.value ? entry.value.count : entry.value.items.length;
   const shown = items && count <= mostItems ? { items: items.map(plain) } : {};
   return { type: "array", elementType, count, bytes, ...shown };
 }

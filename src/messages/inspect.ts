@@ -1,6 +1,7 @@
 const en = {
   description: "Shows what a model file holds: its size and shape, metadata, and where its bytes are",
-  model: "a GGUF file; any part of a split model stands for all of them",
+  model:
+    "a GGUF file (any part of a split model stands for all), a file or folder of safetensors or PyTorch weights, an adapter, or a GGML file of 2023",
   json: "print one JSON object instead",
   tensors: "list every tensor",
   examples: `
@@ -8,6 +9,7 @@ Examples:
   $ jauge inspect model.gguf                   the outline, metadata and bytes per layer
   $ jauge inspect model.gguf --tensors         every tensor as well
   $ jauge inspect big-00001-of-00003.gguf      all three parts
+  $ jauge inspect Llama-2-7b-hf/               a folder of original weights
   $ jauge inspect model.gguf --json | jq .outline.contextLength
 `,
   headings: {
@@ -20,6 +22,9 @@ Examples:
   },
   fields: {
     name: "name",
+    path: "path",
+    format: "format",
+    bytes: "bytes",
     architecture: "architecture",
     parameters: "parameters",
     fileType: "quantisation",
@@ -57,7 +62,8 @@ Examples:
 const fr: typeof en = {
   description:
     "Montre ce que contient un fichier de modèle : taille, forme, métadonnées et répartition des octets",
-  model: "un fichier GGUF ; une partie quelconque d'un modèle découpé vaut pour toutes",
+  model:
+    "un fichier GGUF (une partie quelconque d'un modèle découpé vaut pour toutes), un fichier ou dossier de poids safetensors ou PyTorch, un adaptateur, ou un fichier GGML de 2023",
   json: "affiche un seul objet JSON à la place",
   tensors: "liste tous les tenseurs",
   examples: `
@@ -65,6 +71,7 @@ Exemples :
   $ jauge inspect modele.gguf                  la description, les métadonnées et les octets par couche
   $ jauge inspect modele.gguf --tensors        tous les tenseurs en plus
   $ jauge inspect gros-00001-of-00003.gguf     les trois parties
+  $ jauge inspect Llama-2-7b-hf/               un dossier de poids d'origine
   $ jauge inspect modele.gguf --json | jq .outline.contextLength
 `,
   headings: {
@@ -77,6 +84,9 @@ Exemples :
   },
   fields: {
     name: "nom",
+    path: "chemin",
+    format: "format",
+    bytes: "octets",
     architecture: "architecture",
     parameters: "paramètres",
     fileType: "quantification",

@@ -1,0 +1,149 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { storedBytes } from "../convert/checkpoint.js";
+import { openModelSource } from "../convert/open.js";
+import { openCheckpoint } from "../convert/readers/open-checkpoint.js";
+import { isJaugeError } from "../errors.js";
+import { unreadable } from "../gguf/byte-source.js";
+import type { WritableValue } from "../gguf/encode.js";
+import { tensorBytes } from "../gguf/tensor-types.js";
+
+/** What `jauge inspect` knows of weights that are no GGUF: a checkpoint, an adapter, a file of 2023. */
+export interface SourceInspection {
+  path: string;
+  /** For people: `safetensors, 3 shards`. */
+  format: string;
+  /** As the configuration names it, or GGUF. */
+  architecture?: string;
+  parameters: number;
+  bytes: number;
+  /** The plain values of the configuration beside the weights, and its file's name. */
+  configuration?: { file: string; values: Record<string, string | number | boolean> };
+  /** What a GGML file says in its header, as GGUF says it. */
+  metadata?: ReadonlyMap<string, WritableValue>;
+  tensors: InspectedTensor[];
+}
+
+export interface InspectedTensor {
+  name: string;
+  /** By the names of its format. */
+  type: string;
+  /** In the order its format prints: outermost first in checkpoints, row length first in GGML files. */
+  shape: number[];
+  bytes: number;
+}
+
+/**
+ * Reads the headers of weights in a format other than GGUF, from a file or a folder.
+ * Errors: those of the readers; `not-a-gguf` where it is nothing that jauge reads.
+ */
+export async function inspectSource(path: string): Promise<SourceInspection> {
+  const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
+  if (!found.isDirectory() && (await isGgml(path))) return inspectModel(path);
+  const names = found.isDirectory() ? await readdir(path) : [];
+  const adapter = ["adapter_model.safetensors", "adapter_model.bin"].find((name) => names.includes(name));
+  const weights = adapter && !names.includes("config.json") ? join(path, adapter) : path;
+  const checkpoint = await openCheckpoint(weights);
+  try {
+    const tensors = [...checkpoint.tensors.values()].map(({ name, type, shape }) => ({
+      ...{ name, type, shape: [...shape] },
+      bytes: storedBytes[type] * product(shape),
+    }));
+    const folder = found.isDirectory() ? path : dirname(path);
+    const isAdapter = adapter !== undefined || basename(path).startsWith("adapter_model");
+    const configuration = await readConfiguration(folder, isAdapter);
+    const counts = countsOf(tensors);
+    if (!configuration) return { path, format: checkpoint.format, ...counts, tensors };
+    const { architecture, ...rest } = configuration;
+    const named = architecture === undefined ? {} : { architecture };
+    return { path, format: checkpoint.format, ...named, ...counts, configuration: rest, tensors };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** The magic numbers of the formats before GGUF, as little-endian files hold them. */
+async function isGgml(path: string): Promise<boolean> {
+  const file = await open(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return ["lmgg", "fmgg", "tjgg"].includes(buffer.toString("latin1"));
+  } finally {
+    await file.close();
+  }
+}
+
+async function inspectModel(path: string): Promise<SourceInspection> {
+  const model = await openModelSource(path);
+  try {
+    const tensors = model.tensors.map(({ name, type, shape }) => ({
+      ...{ name, type, shape: [...shape] },
+      bytes: tensorBytes(type, shape) ?? 0,
+    }));
+    const architecture = model.metadata.get("general.architecture")?.value;
+    const named = typeof architecture === "string" ? { architecture } : {};
+    return { path, format: model.format, ...named, ...countsOf(tensors), metadata: model.metadata, tensors };
+  } finally {
+    await model.close();
+  }
+}
+
+interface Configuration {
+  file: string;
+  architecture?: string;
+  values: Record<string, string | number | boolean>;
+}
+
+const longestConfiguration = 2 ** 20;
+const mostValues = 100;
+
+/** The configuration beside the weights, where there is one that can be read: it explains them, they do without it. */
+async function readConfiguration(folder: string, isAdapter: boolean): Promise<Configuration | undefined> {
+  for (const file of isAdapter ? ["adapter_config.json"] : ["config.json", "params.json"]) {
+    const value = await readSmallJson(join(folder, file));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
+    const plain = Object.entries(value).filter((entry): entry is [string, string | number | boolean] =>
+      ["string", "number", "boolean"].includes(typeof entry[1]),
+    );
+    const { architectures, peft_type } = value as Record<string, unknown>;
+    const named = Array.isArray(architectures) ? architectures[0] : peft_type;
+    return {
+      file,
+      values: Object.fromEntries(plain.slice(0, mostValues)),
+      ...(typeof named === "string" && { architecture: named }),
+    };
+  }
+  return undefined;
+}
+
+async function readSmallJson(path: string): Promise<unknown> {
+  try {
+    const file = await open(path);
+    try {
+      const { size } = await file.stat();
+      if (size > longestConfiguration) return undefined;
+      return JSON.parse((await file.readFile("utf8")).replace(/^\uFEFF/, ""));
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether an error of the GGUF reader may mean that the path is another source. */
+export function isOtherSource(error: unknown): boolean {
+  if (isJaugeError(error, "not-a-gguf")) return true;
+  return isJaugeError(error, "file-unreadable") && (error.cause as NodeJS.ErrnoException)?.code === "EISDIR";
+}
+
+function product(lengths: readonly number[]): number {
+  return lengths.reduce((all, length) => all * length, 1);
+}
+
+function countsOf(tensors: readonly InspectedTensor[]): { parameters: number; bytes: number } {
+  return tensors.reduce(
+    (sum, { shape, bytes }) => ({ parameters: sum.parameters + product(shape), bytes: sum.bytes + bytes }),
+    { parameters: 0, bytes: 0 },
+  );
+}
