@@ -8,7 +8,7 @@ import {
   truth,
   uint32,
 } from "./hyperparameters.js";
-import { groupsApart, stored } from "./recipe.js";
+import { headsApart, stored } from "./recipe.js";
 
 /** GPT-NeoX and Pythia. Source: conversion/gptneox.py, src/models/gptneox.cpp of llama.cpp v0.5.0. */
 export function gptNeoX(config: Config): Blueprint {
@@ -51,7 +51,7 @@ export function gptNeoX(config: Config): Blueprint {
 function queryKeyValue(d: Dimensions): BlueprintTensor[] {
   const source = "attention.query_key_value";
   const rows = 3 * d.hidden;
-  const apart = (of: ReturnType<typeof stored>) => groupsApart(of, d.heads, 1, d.headSize);
+  const apart = (of: ReturnType<typeof stored>) => headsApart(of, d.heads, d.headSize);
   return [
     tensor("attn_qkv.weight", [d.hidden, rows], apart(stored(`${source}.weight`, rows, d.hidden))),
     tensor("attn_qkv.bias", [rows], apart(stored(`${source}.bias`, rows))),

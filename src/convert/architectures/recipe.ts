@@ -57,19 +57,31 @@ export function firstRows(of: Stored, count: number): Recipe {
 }
 
 /**
- * Q, K and V in one matrix, apart: groups of heads that each have `queries` Q heads, one K and one V head become all
- * Q heads, all K heads, all V heads. Source: conversion/falcon.py and gptneox.py of llama.cpp v0.5.0.
+ * Q, K and V apart, from a matrix or bias that has them head by head: all Q heads, all K heads, all V heads.
+ * Source: conversion/gptneox.py of llama.cpp v0.5.0.
+ */
+export function headsApart(of: Stored, heads: number, headSize: number): Recipe {
+  const axes = [
+    { count: 3, step: headSize },
+    { count: heads, step: 3 * headSize },
+    { count: headSize, step: 1 },
+  ];
+  return { kind: "arranged", of, rowElements: product(of.shape.slice(1)), first: 0, axes };
+}
+
+/**
+ * The same from a matrix of groups that have several Q heads and share a K and a V head.
+ * Source: conversion/falcon.py of llama.cpp v0.5.0.
  */
 export function groupsApart(of: Stored, groups: number, queries: number, headSize: number): Recipe {
   const rowElements = product(of.shape.slice(1));
-  const group = (queries + 2) * headSize;
   const part = (first: number, heads: number): Recipe => ({
     kind: "arranged",
     of,
     rowElements,
     first: first * headSize,
     axes: [
-      { count: groups, step: group },
+      { count: groups, step: (queries + 2) * headSize },
       { count: heads * headSize, step: 1 },
     ],
   });
