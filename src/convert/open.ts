@@ -1,5 +1,10 @@
-import { openBytes } from "../gguf/byte-source.js";
+import { readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { JaugeError } from "../errors.js";
+import { openBytes, unreadable } from "../gguf/byte-source.js";
+import { openHuggingFace, type TokenizerOptions } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
+import { openMeta } from "./meta-checkpoint.js";
 import type { ConvertibleModel } from "./model.js";
 import { openGgufModel } from "./readers/gguf-model.js";
 
@@ -7,23 +12,51 @@ import { openGgufModel } from "./readers/gguf-model.js";
  * What is said of a source beside its path, because it does not say it itself; each reader takes what concerns it. Plain
  * data: it crosses to the process that converts.
  */
-export type SourceOptions = LegacyOptions;
+export type SourceOptions = LegacyOptions & TokenizerOptions;
 
 /**
- * Opens anything a model can be made from, recognised by content: a GGUF file, or the first or any part of a split one;
- * a GGML file of 2023, or the first part of one.
- * Errors: those of the reader.
+ * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
+ * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one.
+ * Errors: `source-unrecognised`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(path: string, options: SourceOptions = {}): Promise<ConvertibleModel> {
-  if (isLegacyGgml(await headOf(path))) return openLegacyGgml(path, options);
+  const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
+  if (found.isDirectory()) return openFolder(path, options);
+  const head = await headOf(path);
+  if (isLegacyGgml(head)) return openLegacyGgml(path, options);
+  if (isOfCheckpoint(head)) {
+    const names = await readdir(dirname(path));
+    if (names.includes("config.json") || names.includes("params.json"))
+      return openFolder(dirname(path), options);
+  }
   return openGgufModel(path);
 }
 
+async function openFolder(folder: string, options: SourceOptions): Promise<ConvertibleModel> {
+  const names = await readdir(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
+  // Mistral's folders have both
+  if (names.includes("config.json")) return openHuggingFace(folder, options);
+  if (names.includes("params.json")) return openMeta(folder, options);
+  const models = names.filter(
+    (name) => name.endsWith(".gguf") && !/^mmproj|-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
+  );
+  if (models.length === 1) return openGgufModel(join(folder, models[0]!));
+  const expected = "config.json, params.json, *.gguf";
+  throw new JaugeError("source-unrecognised", { path: folder, expected });
+}
+
+/** Configurations (JSON), safetensors (a length, then JSON), torch (zip, or a pickle). */
+function isOfCheckpoint(head: Buffer): boolean {
+  const text = head.toString("latin1");
+  const isTorch = text.startsWith("PK\x03\x04") || head[0] === 0x80;
+  return isTorch || text[8] === "{" || /^(\xef\xbb\xbf)?\s*\{/.test(text);
+}
+
 /** The first bytes of a file; fewer where it has fewer. */
-async function headOf(path: string): Promise<Uint8Array> {
+async function headOf(path: string): Promise<Buffer> {
   const source = await openBytes(path);
   try {
-    const head = new Uint8Array(16);
+    const head = Buffer.alloc(16);
     return head.subarray(0, await source.read(head, 0));
   } finally {
     await source.close();

@@ -1,0 +1,71 @@
+import { basename, join, resolve } from "node:path";
+import { JaugeError } from "../errors.js";
+import { assemble } from "./architectures/assemble.js";
+import { knownModel } from "./architectures/known.js";
+import { checkpointModel } from "./checkpoint-model.js";
+import type { ConvertibleModel } from "./model.js";
+import type { SourceOptions } from "./open.js";
+import { isObject, readJsonFile } from "./readers/bounded-json.js";
+import { FilePool } from "./readers/file-pool.js";
+import { openCheckpoint } from "./readers/open-checkpoint.js";
+import { readTokenizer } from "./tokenizers/read-tokenizer.js";
+
+/**
+ * Opens a folder as Hugging Face has them: config.json, weights, the tokenizer's files, generation_config.json.
+ *
+ * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `file-unreadable`.
+ */
+export async function openHuggingFace(
+  folder: string,
+  options: SourceOptions = {},
+): Promise<ConvertibleModel> {
+  const path = join(folder, "config.json");
+  const parsed = await readJson(path);
+  const { config, blueprint } = knownModel(parsed, path);
+  const method = config.object("quantization_config").string("quant_method");
+  if (method !== undefined && !(method === "mxfp4" && blueprint.architecture === "gpt-oss"))
+    throw new JaugeError("weights-quantised", { path, method });
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const tensors = assemble(blueprint, checkpoint);
+    const tokenizer = await readTokenizer({
+      folder,
+      config: isObject(parsed) ? parsed : {},
+      architecture: blueprint.architecture,
+      vocabularySize: blueprint.tensors.find(({ name }) => name === "token_embd.weight")!.shape[1]!,
+      ...options,
+    });
+    const [kind] = config.strings("architectures") ?? [config.string("model_type") ?? ""];
+    return await checkpointModel({
+      folder,
+      format: `${checkpoint.format}, ${kind}`,
+      identifiers: identifiersOf(config.string("_name_or_path"), folder),
+      generation: await generationOf(folder),
+      ...{ blueprint, checkpoint, tensors, tokenizer },
+    });
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** A path of somebody's computer is no name. */
+function identifiersOf(stated: string | undefined, folder: string): string[] {
+  const name = basename(resolve(folder));
+  return stated !== undefined && stated.split("/").length <= 2 ? [stated, name] : [name];
+}
+
+/** generation_config.json, which may be missing or broken: it is advice. */
+async function generationOf(folder: string): Promise<Record<string, unknown>> {
+  const parsed = await readJson(join(folder, "generation_config.json")).catch(() => undefined);
+  return isObject(parsed) ? parsed : {};
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const pool = new FilePool();
+  try {
+    return await readJsonFile(await pool.add(path), basename(path));
+  } finally {
+    await pool.close();
+  }
+}
