@@ -74,8 +74,7 @@ function parametersOf(tensors: readonly ConvertibleTensor[]) {
   for (const { name, shape } of tensors) {
     const size = product(shape);
     counts.total += size;
-    const isBias = name.includes(".bias");
-    if (!name.includes("_exps.") || shape.length < (isBias ? 2 : 3)) counts.shared += size;
+    if (!name.includes("_exps.") || shape.length < 3) counts.shared += size;
     else {
       const count = shape.at(-1)!;
       counts.expert += Math.floor(size / count);

@@ -16,13 +16,16 @@ export function llama3Factors(config: Config, headSize: number): BlueprintTensor
   const low = rope.number("low_freq_factor", 1);
   const high = rope.number("high_freq_factor", 4);
   const context = rope.number("original_max_position_embeddings", 8192);
+  const { fround } = Math;
+  // in single precision, and by reciprocals, as the original computes it
   const values = Array.from({ length: headSize / 2 }, (_, pair) => {
-    const frequency = Math.fround(1 / Math.fround(base ** Math.fround((2 * pair) / headSize)));
-    const turns = context / ((2 * Math.PI) / frequency);
+    const frequency = fround(1 / fround(base ** fround((2 * pair) / headSize)));
+    const wave = fround(fround(1 / frequency) * fround(2 * Math.PI));
+    const turns = fround(fround(1 / wave) * context);
     if (turns > high) return 1;
     if (turns < low) return factor;
-    const share = (turns - low) / (high - low);
-    return 1 / ((1 - share) / factor + share);
+    const share = fround(fround(turns - low) / (high - low));
+    return fround(1 / fround(fround(fround(1 - share) / factor) + share));
   });
   return [tensor("rope_freqs.weight", [values.length], { kind: "numbers", values })];
 }

@@ -32,18 +32,28 @@ export async function writeConverted(
   blueprint: Blueprint,
   checkpoint: Checkpoint,
 ): Promise<void> {
-  const { architecture, hyperparameters } = blueprint;
-  const tensors = assemble(blueprint, checkpoint);
+  const { metadata, tensors } = converted(blueprint, checkpoint, "tiny");
   const rows = tensors.find(({ name }) => name === "token_embd.weight")!.shape[1]!;
-  const metadata = new Map<string, WritableValue>([
-    ...generalMetadata({ architecture, identifiers: ["tiny"], tensors }),
-    ...Array.from(hyperparameters, ([key, value]) => [`${architecture}.${key}`, value] as const),
-    ...madeUpVocabulary(rows),
-  ]);
+  for (const [key, value] of madeUpVocabulary(rows)) metadata.set(key, value);
   await writeGguf(path, {
     metadata,
     tensors: tensors.map((tensor) => ({ ...tensor, data: () => rowsOf(tensor) })),
   });
+}
+
+/** What a checkpoint becomes, but for the vocabulary. */
+export function converted(
+  blueprint: Blueprint,
+  checkpoint: Checkpoint,
+  identifier: string,
+): { metadata: Map<string, WritableValue>; tensors: ConvertibleTensor[] } {
+  const { architecture, hyperparameters } = blueprint;
+  const tensors = assemble(blueprint, checkpoint);
+  const metadata = new Map<string, WritableValue>([
+    ...generalMetadata({ architecture, identifiers: [identifier], tensors }),
+    ...Array.from(hyperparameters, ([key, value]) => [`${architecture}.${key}`, value] as const),
+  ]);
+  return { metadata, tensors };
 }
 
 /** The bytes of a tensor, a few rows at a time: wherever a read begins, it gives the same. */

@@ -1,0 +1,302 @@
+import { copyFile, mkdir, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { knownModel } from "../../src/convert/architectures/known.js";
+import type { ConvertibleModel } from "../../src/convert/model.js";
+import { openModelSource } from "../../src/convert/open.js";
+import { writeGguf } from "../../src/gguf/writer.js";
+import { failure } from "../engine/harness.js";
+import { storiesPath, temporaryFolder } from "../gguf/temporary.js";
+import { engineLogits } from "./architectures/engine-logits.js";
+import { randomWeights, rowsOf } from "./architectures/random-model.js";
+import { tinyConfigs } from "./architectures/tiny-configs.js";
+import { float32Tensor, type MemoryTensor } from "./memory-checkpoint.js";
+import { safetensorsFile } from "./readers/checkpoint-files.js";
+
+const temporary = temporaryFolder();
+const tokenizerModel = fileURLToPath(new URL("../fixtures/tokenizers/bpe.model", import.meta.url));
+/** Tokens of that model. */
+const vocab_size = 560;
+const config: Record<string, unknown> = { ...tinyConfigs.llama, vocab_size };
+const { blueprint } = knownModel(config, "llama");
+
+type Weights = Map<string, MemoryTensor>;
+
+function fileOf(weights: Weights): Buffer {
+  return safetensorsFile(
+    Object.fromEntries(
+      Array.from(weights, ([name, { type, shape, bytes }]) => [
+        name,
+        { dtype: type, shape: [...shape], data: bytes },
+      ]),
+    ),
+  );
+}
+
+async function writeFolder(
+  name: string,
+  files: Record<string, unknown>,
+  weights: Weights,
+  weightsName = "model.safetensors",
+): Promise<string> {
+  const folder = temporary.path(name);
+  await mkdir(folder, { recursive: true });
+  for (const [file, value] of Object.entries(files))
+    await writeFile(join(folder, file), typeof value === "string" ? value : JSON.stringify(value));
+  await writeFile(join(folder, weightsName), fileOf(weights));
+  await copyFile(tokenizerModel, join(folder, "tokenizer.model"));
+  return folder;
+}
+
+async function writeModel(path: string, { metadata, tensors }: ConvertibleModel): Promise<void> {
+  await writeGguf(path, {
+    metadata,
+    tensors: tensors.map((tensor) => ({ ...tensor, data: () => rowsOf(tensor) })),
+  });
+}
+
+async function bytesOf(model: ConvertibleModel): Promise<Record<string, string>> {
+  const all: [string, string][] = [];
+  for (const tensor of model.tensors) {
+    const chunks: Uint8Array[] = [];
+    for await (const rows of rowsOf(tensor)) chunks.push(rows);
+    all.push([tensor.name, Buffer.concat(chunks).toString("base64")]);
+  }
+  return Object.fromEntries(all);
+}
+
+const text = (model: ConvertibleModel, key: string) => model.metadata.get(key)?.value;
+
+describe("a Hugging Face folder", () => {
+  it("opens with its weights, its tokenizer and what is known of it, and runs", async () => {
+    const generation = {
+      temperature: 0.6,
+      top_k: 20,
+      repetition_penalty: 1.5,
+      eos_token_id: 2,
+      top_p: "high",
+    };
+    const folder = await writeFolder(
+      "Tiny-Llama-1M-Chat",
+      { "config.json": config, "generation_config.json": generation },
+      randomWeights(blueprint),
+    );
+    for (const path of [folder, join(folder, "config.json"), join(folder, "model.safetensors")]) {
+      const model = await openModelSource(path);
+      expect(model).toMatchObject({ path: folder, format: "safetensors, LlamaForCausalLM" });
+      expect(text(model, "general.name")).toBe("Tiny Llama 1M Chat");
+      expect(text(model, "general.basename")).toBe("Tiny-Llama");
+      expect(text(model, "general.finetune")).toBe("1m-Chat");
+      expect(text(model, "general.sampling.temp")).toBe(0.6);
+      expect(text(model, "general.sampling.top_k")).toBe(20);
+      expect(text(model, "general.sampling.penalty_repeat")).toBe(1.5);
+      expect(model.metadata.has("general.sampling.top_p")).toBe(false);
+      expect(text(model, "llama.context_length")).toBe(128);
+      expect(text(model, "tokenizer.ggml.model")).toBe("llama");
+      expect(model.metadata.has("general.file_type")).toBe(false);
+      await model.close();
+    }
+    const model = await openModelSource(folder);
+    const path = temporary.path("tiny.gguf");
+    await writeModel(path, model);
+    await model.close();
+    const [logits] = await engineLogits(path, [1, 300, 17]);
+    expect(logits).toHaveLength(vocab_size);
+    expect(logits!.every(Number.isFinite)).toBe(true);
+  });
+
+  it("says by its fingerprint that a file of it changed", async () => {
+    const folder = await writeFolder("changing", { "config.json": config }, randomWeights(blueprint));
+    const fingerprint = async () => {
+      const model = await openModelSource(folder);
+      await model.close();
+      return model.fingerprint;
+    };
+    const first = await fingerprint();
+    expect(await fingerprint()).toBe(first);
+    for (const file of ["tokenizer.model", "model.safetensors", "config.json"]) {
+      const before = await fingerprint();
+      await utimes(join(folder, file), 1, 1);
+      expect(await fingerprint(), file).not.toBe(before);
+    }
+  });
+
+  it("may have its text model inside another one, and tables that are computed", async () => {
+    const gemma = { ...tinyConfigs.gemma3, vocab_size };
+    const { blueprint: plain } = knownModel(gemma, "gemma3");
+    const weights = randomWeights(plain);
+    const inside = new Map(Array.from(weights, ([name, tensor]) => [`language_model.${name}`, tensor]));
+    inside.set("vision_tower.vision_model.embeddings.weight", float32Tensor([1], [1]));
+    inside.set("language_model.model.layers.0.self_attn.rotary_emb.inv_freq", float32Tensor([1], [1]));
+    const outer = {
+      architectures: ["Gemma3ForConditionalGeneration"],
+      model_type: "gemma3",
+      text_config: { ...gemma, architectures: undefined },
+    };
+    const nested = await openModelSource(await writeFolder("nested", { "config.json": outer }, inside));
+    const alone = await openModelSource(await writeFolder("alone", { "config.json": gemma }, weights));
+    expect(await bytesOf(nested)).toEqual(await bytesOf(alone));
+    await Promise.all([nested.close(), alone.close()]);
+  });
+
+  it("drops embedding rows that no token has, and leaves out an output that is the embedding", async () => {
+    const gemma = { ...tinyConfigs.gemma3, vocab_size: 262_150, hidden_size: 8, num_hidden_layers: 1 };
+    const { blueprint: spare } = knownModel(gemma, "gemma3");
+    const shapes = new Map(spare.tensors.map(({ name, shape }) => [name, shape]));
+    expect(shapes.get("token_embd.weight")).toEqual([8, 262_144]);
+    expect(shapes.has("output.weight")).toBe(false);
+  });
+});
+
+describe("a folder whose weights are not what its configuration says is refused", () => {
+  const changed = async (name: string, change: (weights: Weights) => void, settings = config) => {
+    const weights = randomWeights(blueprint);
+    change(weights);
+    const folder = await writeFolder(name, { "config.json": settings }, weights);
+    return { folder, ...(await failure(openModelSource(folder))) };
+  };
+  const norm = "model.layers.1.input_layernorm.weight";
+
+  it("a tensor is missing", async () => {
+    const { folder, ...error } = await changed("missing", (weights) => weights.delete(norm));
+    expect(error).toMatchObject({ code: "weights-missing", facts: { path: folder, tensor: norm } });
+  });
+
+  it("a tensor is too many", async () => {
+    const { folder, ...error } = await changed("unexpected", (weights) => {
+      weights.set("model.layers.0.extra.weight", float32Tensor([1], [1]));
+      weights.set("model.layers.1.extra.weight", float32Tensor([1], [1]));
+    });
+    expect(error).toMatchObject({
+      code: "weights-unexpected",
+      facts: { path: folder, tensor: "model.layers.0.extra.weight", others: 1 },
+    });
+  });
+
+  it("a tensor has another shape: here, fewer tokens", async () => {
+    const { folder, ...error } = await changed("shape", () => {}, { ...config, vocab_size: 600 });
+    const facts = {
+      path: folder,
+      tensor: "model.embed_tokens.weight",
+      found: "560, 64",
+      expected: "600, 64",
+    };
+    expect(error).toMatchObject({ code: "weights-shape", facts });
+  });
+
+  it("a tensor holds integers", async () => {
+    const { folder, ...error } = await changed("type", (weights) => {
+      weights.set(norm, { type: "U8", shape: [64], bytes: new Uint8Array(64) });
+    });
+    expect(error).toMatchObject({ code: "weights-type", facts: { path: folder, tensor: norm, type: "U8" } });
+  });
+
+  it("the weights are quantised", async () => {
+    const quantised = { ...config, quantization_config: { quant_method: "gptq" } };
+    const { folder, ...error } = await changed("quantised", () => {}, quantised);
+    expect(error).toMatchObject({
+      code: "weights-quantised",
+      facts: { path: join(folder, "config.json"), method: "gptq" },
+    });
+  });
+
+  it("the kind is unknown", async () => {
+    const unknown = { ...config, model_type: "rnn9000", architectures: ["Rnn9000ForCausalLM"] };
+    const { folder, ...error } = await changed("unknown", () => {}, unknown);
+    expect(error).toMatchObject({ code: "source-config-unknown" });
+    expect(error.message).toContain("Rnn9000ForCausalLM");
+  });
+});
+
+describe("a checkpoint of Meta's", () => {
+  /** What Meta calls LLaMA's tensors. */
+  const metaNames: [RegExp, string][] = [
+    [/^model\.embed_tokens/, "tok_embeddings"],
+    [/^model\.norm/, "norm"],
+    [/^lm_head/, "output"],
+    [/^model\.layers/, "layers"],
+    [/self_attn\.([qkvo])_proj/, "attention.w$1"],
+    [/input_layernorm/, "attention_norm"],
+    [/post_attention_layernorm/, "ffn_norm"],
+    [/mlp\.gate_proj/, "feed_forward.w1"],
+    [/mlp\.down_proj/, "feed_forward.w2"],
+    [/mlp\.up_proj/, "feed_forward.w3"],
+  ];
+
+  it("becomes what the same model from Hugging Face becomes", async () => {
+    const settings = {
+      ...config,
+      rope_scaling: {
+        ...(config.rope_scaling as object),
+        factor: 32,
+        original_max_position_embeddings: 8192,
+      },
+      max_position_embeddings: 131_072,
+    };
+    const weights = randomWeights(blueprint);
+    const theirs = await openModelSource(await writeFolder("theirs", { "config.json": settings }, weights));
+    const parameters = {
+      ...{ dim: 64, n_layers: 2, n_heads: 4, n_kv_heads: 2, norm_eps: 1e-5, vocab_size: -1 },
+      ...{ rope_theta: 500_000, use_scaled_rope: true, multiple_of: 32 },
+    };
+    const named = Array.from(weights, ([name, tensor]): [string, MemoryTensor] => [
+      metaNames.reduce((text, [pattern, meta]) => text.replace(pattern, meta), name),
+      turned(name, tensor),
+    ]);
+    const folder = await writeFolder(
+      "Llama-3.2",
+      { "params.json": parameters },
+      new Map(named),
+      "consolidated.00.pth",
+    );
+    const ours = await openModelSource(folder);
+    expect(await bytesOf(ours)).toEqual(await bytesOf(theirs));
+    expect(ours.format).toMatch(/, Meta$/);
+    const keys = (model: ConvertibleModel) =>
+      Object.fromEntries([...model.metadata].filter(([key]) => key.startsWith("llama.")));
+    expect(keys(ours)).toEqual(keys(theirs));
+    expect(text(ours, "tokenizer.ggml.model")).toBe("llama");
+    await Promise.all([ours.close(), theirs.close()]);
+  });
+
+  /** Hugging Face's rows of Q and K, back to Meta's: pairs where there are halves. Written out, element by element. */
+  function turned(name: string, tensor: MemoryTensor): MemoryTensor {
+    const heads = /q_proj/.test(name) ? 4 : /k_proj/.test(name) ? 2 : 0;
+    if (heads === 0) return tensor;
+    const [rows = 0, columns = 0] = tensor.shape;
+    const size = rows / heads;
+    const values = new Float32Array(tensor.bytes.buffer);
+    const result = new Float32Array(values.length);
+    for (let row = 0; row < rows; row++) {
+      const [head, at] = [Math.floor(row / size), row % size];
+      const to = head * size + (at < size / 2 ? 2 * at : 2 * (at - size / 2) + 1);
+      for (let column = 0; column < columns; column++)
+        result[to * columns + column] = values[row * columns + column]!;
+    }
+    return float32Tensor(tensor.shape, result);
+  }
+});
+
+describe("opening a source", () => {
+  it("takes a GGUF, and a folder that has one", async () => {
+    const folder = temporary.path("one");
+    await mkdir(folder);
+    await copyFile(storiesPath, join(folder, "stories.gguf"));
+    for (const path of [storiesPath, folder]) {
+      const model = await openModelSource(path);
+      expect(model.tensors.length).toBeGreaterThan(40);
+      await model.close();
+    }
+    await copyFile(storiesPath, join(folder, "other.gguf"));
+    expect(await failure(openModelSource(folder))).toMatchObject({ code: "source-unrecognised" });
+  });
+
+  it("refuses what is no model", async () => {
+    expect(await failure(openModelSource(temporary.path("nothing")))).toMatchObject({
+      code: "file-unreadable",
+    });
+    const page = await temporary.file("page.html", "<html>");
+    expect(await failure(openModelSource(page))).toMatchObject({ code: "not-a-gguf" });
+  });
+});
