@@ -4,10 +4,10 @@ import { assemble } from "./architectures/assemble.js";
 import { knownModel } from "./architectures/known.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import type { ConvertibleModel } from "./model.js";
-import type { SourceOptions } from "./open.js";
 import { isObject, readJsonFile } from "./readers/bounded-json.js";
 import { FilePool } from "./readers/file-pool.js";
 import { openCheckpoint } from "./readers/open-checkpoint.js";
+import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
 /**
@@ -17,7 +17,7 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  */
 export async function openHuggingFace(
   folder: string,
-  options: SourceOptions = {},
+  options: TokenizerOptions = {},
 ): Promise<ConvertibleModel> {
   const path = join(folder, "config.json");
   const parsed = await readJson(path);

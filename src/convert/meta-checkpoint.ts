@@ -9,10 +9,10 @@ import { llama, metaNames } from "./architectures/llama.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import type { ConvertibleModel } from "./model.js";
-import type { SourceOptions } from "./open.js";
 import { FilePool } from "./readers/file-pool.js";
 import { type MetaParameters, readMetaParameters } from "./readers/meta-parameters.js";
 import { openCheckpoint } from "./readers/open-checkpoint.js";
+import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
 /**
@@ -21,7 +21,7 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  *
  * Errors: `source-config-invalid`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `file-unreadable`.
  */
-export async function openMeta(folder: string, options: SourceOptions = {}): Promise<ConvertibleModel> {
+export async function openMeta(folder: string, options: TokenizerOptions = {}): Promise<ConvertibleModel> {
   const path = join(folder, "params.json");
   const parameters = await parametersOf(path);
   const checkpoint = await openCheckpoint(folder);

@@ -2,11 +2,12 @@ import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
 import { openBytes, unreadable } from "../gguf/byte-source.js";
-import { openHuggingFace, type TokenizerOptions } from "./hugging-face.js";
+import { openHuggingFace } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
 import { openMeta } from "./meta-checkpoint.js";
 import type { ConvertibleModel } from "./model.js";
 import { openGgufModel } from "./readers/gguf-model.js";
+import type { TokenizerOptions } from "./tokenizer-options.js";
 
 /**
  * What is said of a source beside its path, because it does not say it itself; each reader takes what concerns it. Plain
