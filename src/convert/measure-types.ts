@@ -1,0 +1,148 @@
+import { JaugeError } from "../errors.js";
+import { type TensorTypeName, tensorBytes, tensorTypes } from "../gguf/tensor-types.js";
+import { type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
+import type { QuantizeKernels } from "../quantize/kernels.js";
+import { isQuantisable } from "../quantize/quantisable.js";
+import { needsImportance } from "../quantize/weighted-tensors.js";
+import { type ConversionRequest, planConversion } from "./conversion.js";
+import type { ConvertibleModel, ConvertibleTensor } from "./model.js";
+import { openModelSource } from "./open.js";
+import { headerOf } from "./part-file.js";
+import { targetTypes } from "./target-types.js";
+import { sampleLanes, TensorSample } from "./tensor-sample.js";
+
+/** What to measure, as plain data: it crosses to the process that quantises. */
+export interface MeasureRequest
+  extends Pick<ConversionRequest, "source" | "sourceOptions" | "importance" | "threads"> {
+  measure: true;
+  /** Types to try, where a tensor's rows can have them. */
+  types: readonly TensorTypeName[];
+  /** Elements of each tensor that are quantised to see what is lost. */
+  sampledElements: number;
+  allowRequantize?: boolean;
+}
+
+/** What each type would cost each tensor. */
+export interface Measurement {
+  format: string;
+  /** Bytes of the file beside the tensors that have a choice: header, vocabulary, and tensors that stay as they are. */
+  fixedBytes: number;
+  tensors: MeasuredTensor[];
+}
+
+export interface MeasuredTensor {
+  name: string;
+  shape: readonly number[];
+  from: TensorTypeName;
+  /** Whether the importance matrix weighs it. */
+  weighted: boolean;
+  types: MeasuredType[];
+}
+
+export interface MeasuredType {
+  type: TensorTypeName;
+  /** In the file, padding included. */
+  bytes: number;
+  /** Part of the tensor's output that is error: Σ h·(w − ŵ)² / Σ h·w². */
+  error: number;
+}
+
+export interface MeasureHooks {
+  kernels: QuantizeKernels;
+  signal?: AbortSignal;
+  onProgress?: (progress: { tensors: number; totalTensors: number; tensor: string }) => void;
+}
+
+/** Every tensor starts at a multiple of it in the files that are written. */
+const alignment = 32;
+
+/**
+ * Measures what quantising loses: for each tensor that a mix may change and each type, a sample of rows, evenly spread
+ * over all of them, is quantised and turned back. The error is relative to what the tensor puts out, so that tensors of
+ * any size and scale can be compared: with h the mean square of each column's input (the importance matrix; 1 where
+ * there is none) it is the expected ‖(W − Ŵ)x‖² / ‖Wx‖² for inputs whose columns are not correlated.
+ *
+ * Errors: those of `openModelSource` and `readImportanceMatrix`, `requantise-refused`, `cancelled`.
+ */
+export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks): Promise<Measurement> {
+  const model = await openModelSource(request.source, request.sourceOptions);
+  try {
+    const { importance } = request;
+    const matrix = importance === undefined ? undefined : await readImportanceMatrix(importance);
+    const plan = await fixedPlan(model, request, matrix);
+    const jobs = model.tensors.filter(isFree);
+    await hooks.kernels.prepare([...new Set([...request.types, ...plan.unquantised.values()])]);
+    const measured = new Map<string, MeasuredTensor>();
+    const progress = { tensors: 0, totalTensors: jobs.length };
+    const queue = jobs.values();
+    const work = async () => {
+      const lanes = sampleLanes(hooks.kernels, jobs, request.sampledElements);
+      for (const tensor of queue) {
+        if (hooks.signal?.aborted) throw new JaugeError("cancelled", {});
+        hooks.onProgress?.({ ...progress, tensor: tensor.name });
+        const candidates = candidatesOf(tensor, request.types, plan.unquantised.get(tensor.name)!);
+        const sample = new TensorSample(tensor, request.sampledElements, lanes, matrix);
+        measured.set(tensor.name, await measureTensor(tensor, candidates, sample));
+        progress.tensors++;
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(request.threads, jobs.length) }, work));
+    hooks.onProgress?.({ ...progress, tensor: "" });
+    const tensors = jobs.map(({ name }) => measured.get(name)!);
+    return { format: model.format, fixedBytes: plan.fixedBytes, tensors };
+  } finally {
+    await model.close();
+  }
+}
+
+async function measureTensor(
+  { name, shape, type: from }: ConvertibleTensor,
+  candidates: readonly TensorTypeName[],
+  sample: TensorSample,
+): Promise<MeasuredTensor> {
+  await sample.read();
+  const types: MeasuredType[] = [];
+  for (const type of candidates) {
+    if (!sample.weighted && needsImportance(name, type, "Q8_0")) continue;
+    types.push({ type, bytes: padded(type, shape), error: await sample.errorOf(type) });
+  }
+  return { name, shape, from, weighted: sample.weighted, types };
+}
+
+/** The types a tensor can have, each once: those asked for, and what it is where nothing is quantised. */
+function candidatesOf(
+  { shape }: ConvertibleTensor,
+  types: readonly TensorTypeName[],
+  unquantised: TensorTypeName,
+): TensorTypeName[] {
+  const fits = (type: TensorTypeName) => (shape[0] ?? 1) % tensorTypes[type].blockElements === 0;
+  return [...new Set([...types.filter(fits), unquantised])];
+}
+
+/** Whether a mix may give a tensor another type. */
+function isFree(tensor: ConvertibleTensor): boolean {
+  return isQuantisable(tensor) && tensor.keepAs === undefined;
+}
+
+/** What does not depend on the choices. Errors: `requantise-refused`. */
+async function fixedPlan(
+  model: ConvertibleModel,
+  request: MeasureRequest,
+  matrix: ImportanceMatrix | undefined,
+) {
+  const { source, threads, allowRequantize } = request;
+  const wishes = { type: "Q8_0", ...(allowRequantize && { allowRequantize }) } as const;
+  const division = { kind: "whole", order: "layers" } as const;
+  const { files } = planConversion(model, { source, threads, output: "", wishes, division }, matrix);
+  const [file] = files;
+  const free = new Set(model.tensors.filter(isFree).map(({ name }) => name));
+  let fixedBytes = (await headerOf(file!)).byteLength;
+  for (const { name, type, shape } of file!.tensors) if (!free.has(name)) fixedBytes += padded(type, shape);
+  const plain = targetTypes(model, { type: "auto", allowRequantize: true });
+  const unquantised = new Map(model.tensors.map(({ name }, index) => [name, plain[index]!]));
+  return { fixedBytes, unquantised };
+}
+
+function padded(type: TensorTypeName, shape: readonly number[]): number {
+  return Math.ceil(tensorBytes(type, shape)! / alignment) * alignment;
+}
