@@ -20,6 +20,7 @@ const commands: Record<string, () => Promise<CommandPart>> = {
   bench: async () => (await import("./bench.js")).benchCommand(),
   plan: async () => (await import("./plan.js")).planCommand(),
   imatrix: async () => (await import("./imatrix.js")).imatrixCommand(),
+  target: async () => (await import("./target.js")).targetCommand(),
   compare: async () => (await import("./compare.js")).compareCommand(),
   convert: async () => (await import("./convert.js")).convertCommand(),
   quantize: async () => (await import("./quantize.js")).quantizeCommand(),

@@ -1,5 +1,6 @@
 import type { ConversionRequest, CopyRequest } from "./conversion.js";
 import type { ConversionProgress } from "./make-model.js";
+import type { Measurement, MeasureProgress, MeasureRequest } from "./measure-types.js";
 
 /** Which of llama.cpp's libraries to quantise with; the CPU's where nothing is said. */
 export interface LibraryChoice {
@@ -9,7 +10,13 @@ export interface LibraryChoice {
 
 /** What the parent sends to the process that converts. */
 export type ToConvertHost =
-  | { start: { request: ConversionRequest | CopyRequest; libraries: LibraryChoice; version: string } }
+  | {
+      start: {
+        request: ConversionRequest | CopyRequest | MeasureRequest;
+        libraries: LibraryChoice;
+        version: string;
+      };
+    }
   | { cancel: true };
 
 /** What a conversion is about to write. */
@@ -39,5 +46,6 @@ export type FromConvertHost =
   | { progress: ConversionProgress }
   /** All data are written; they are being read back. */
   | { verifying: true }
-  | { done: ConversionResult }
+  | { measuring: MeasureProgress }
+  | { done: ConversionResult | Measurement }
   | { error: { code: string; facts: unknown } | { message: string; stack: string } };

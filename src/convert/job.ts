@@ -11,6 +11,7 @@ import type {
   ToConvertHost,
 } from "./host-messages.js";
 import type { ConversionProgress } from "./make-model.js";
+import type { Measurement, MeasureProgress, MeasureRequest } from "./measure-types.js";
 
 export type { ConversionResult, LibraryChoice, PlannedSummary } from "./host-messages.js";
 
@@ -23,6 +24,7 @@ export interface JobOptions {
   onPlanned?: (plan: PlannedSummary) => void;
   onProgress?: (progress: ConversionProgress) => void;
   onVerifying?: () => void;
+  onMeasuring?: (progress: MeasureProgress) => void;
   /** Lines of the native library's log. */
   onLog?: (line: string) => void;
 }
@@ -38,8 +40,23 @@ export function runConversion(
   request: ConversionRequest | CopyRequest,
   options: JobOptions,
 ): Promise<ConversionResult> {
+  return inHost(request, request.output, options);
+}
+
+/**
+ * Measures what each type would cost a model's tensors, in a process of its own. Errors: those of `measureTypes`;
+ * `conversion-crashed`.
+ */
+export function runMeasurement(request: MeasureRequest, options: JobOptions): Promise<Measurement> {
+  return inHost(request, request.source, options);
+}
+
+function inHost<Result extends ConversionResult | Measurement>(
+  request: ConversionRequest | CopyRequest | MeasureRequest,
+  path: string,
+  options: JobOptions,
+): Promise<Result> {
   const { libraries = {}, version, signal } = options;
-  const path = request.output;
   const log = new LogTail(options.onLog);
   const child = fork(hostEntry(), [], {
     serialization: "advanced",
@@ -52,13 +69,14 @@ export function runConversion(
   child.stderr?.setEncoding("utf8").on("data", (text: string) => log.add(text));
   const send = (message: ToConvertHost) => child.connected && child.send(message, () => {});
   const onAbort = () => send({ cancel: true });
-  return new Promise<ConversionResult>((resolve, reject) => {
-    let outcome: ConversionResult | Extract<FromConvertHost, { error: unknown }>["error"] | undefined;
+  return new Promise<Result>((resolve, reject) => {
+    let outcome: Extract<FromConvertHost, { done: unknown } | { error: unknown }> | undefined;
     child.on("message", (message: FromConvertHost) => {
       if ("progress" in message) options.onProgress?.(message.progress);
       else if ("planned" in message) options.onPlanned?.(message.planned);
       else if ("verifying" in message) options.onVerifying?.();
-      else outcome = "done" in message ? message.done : message.error;
+      else if ("measuring" in message) options.onMeasuring?.(message.measuring);
+      else outcome = message;
     });
     child.once("error", (error) => {
       reject(
@@ -70,8 +88,8 @@ export function runConversion(
       if (outcome === undefined) {
         const reason = killer ?? `exit code ${code}`;
         reject(new JaugeError("conversion-crashed", { path, signal: reason, log: log.errors }));
-      } else if ("bytes" in outcome) resolve(outcome);
-      else reject(restoreError(outcome, log.errors));
+      } else if ("done" in outcome) resolve(outcome.done as Result);
+      else reject(restoreError(outcome.error, log.errors));
     });
     signal?.addEventListener("abort", onAbort, { once: true });
     send({ start: { request, libraries, version } });

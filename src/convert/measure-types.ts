@@ -15,8 +15,8 @@ import { sampleLanes, TensorSample } from "./tensor-sample.js";
 export interface MeasureRequest
   extends Pick<ConversionRequest, "source" | "sourceOptions" | "importance" | "threads"> {
   measure: true;
-  /** Types to try, where a tensor's rows can have them. */
-  types: readonly TensorTypeName[];
+  /** Types to try where a tensor's rows can have them; those that are worth it where absent. */
+  types?: readonly TensorTypeName[];
   /** Elements of each tensor that are quantised to see what is lost. */
   sampledElements: number;
   allowRequantize?: boolean;
@@ -50,8 +50,24 @@ export interface MeasuredType {
 export interface MeasureHooks {
   kernels: QuantizeKernels;
   signal?: AbortSignal;
-  onProgress?: (progress: { tensors: number; totalTensors: number; tensor: string }) => void;
+  onProgress?: (progress: MeasureProgress) => void;
 }
+
+export interface MeasureProgress {
+  /** Done, and in all. */
+  tensors: number;
+  totalTensors: number;
+  /** The one that was begun last. */
+  tensor: string;
+}
+
+/** From few bits to many. Those that are nothing without an importance matrix are tried where there is one. */
+const blocksOf256: readonly TensorTypeName[] = [
+  ...(["IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K"] as const),
+  ...(["IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"] as const),
+];
+/** For rows that are no multiple of 256. */
+const smallBlocks: readonly TensorTypeName[] = ["Q4_0", "IQ4_NL", "Q4_1", "Q5_0", "Q5_1", "Q8_0"];
 
 /** Every tensor starts at a multiple of it in the files that are written. */
 const alignment = 32;
@@ -71,7 +87,8 @@ export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks)
     const matrix = importance === undefined ? undefined : await readImportanceMatrix(importance);
     const plan = await fixedPlan(model, request, matrix);
     const jobs = model.tensors.filter(isFree);
-    await hooks.kernels.prepare([...new Set([...request.types, ...plan.unquantised.values()])]);
+    const types = request.types ?? [...blocksOf256, ...smallBlocks];
+    await hooks.kernels.prepare([...new Set([...types, ...plan.unquantised.values()])]);
     const measured = new Map<string, MeasuredTensor>();
     const progress = { tensors: 0, totalTensors: jobs.length };
     const queue = jobs.values();
@@ -112,11 +129,12 @@ async function measureTensor(
 /** The types a tensor can have, each once: those asked for, and what it is where nothing is quantised. */
 function candidatesOf(
   { shape }: ConvertibleTensor,
-  types: readonly TensorTypeName[],
+  types: readonly TensorTypeName[] | undefined,
   unquantised: TensorTypeName,
 ): TensorTypeName[] {
+  const wished = types ?? ((shape[0] ?? 1) % 256 === 0 ? blocksOf256 : smallBlocks);
   const fits = (type: TensorTypeName) => (shape[0] ?? 1) % tensorTypes[type].blockElements === 0;
-  return [...new Set([...types.filter(fits), unquantised])];
+  return [...new Set([...wished.filter(fits), unquantised])];
 }
 
 /** Whether a mix may give a tensor another type. */

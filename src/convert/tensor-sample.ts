@@ -52,7 +52,7 @@ export class TensorSample {
   private readonly rowElements: number;
   private readonly rows: readonly number[];
   /** The rows as floats, one after the other. */
-  private floats = new Float32Array(0);
+  private floats: Float32Array = new Float32Array(0);
   private weights: Float32Array | undefined;
 
   constructor(

@@ -52,6 +52,25 @@ const en = {
       "cuts a text. KL: divergence from the first file's predictions, in nats. Same top: positions at which both find the " +
       "same token most probable.",
   },
+  target: {
+    description:
+      "Make it fit: quantise so that the file has a size, each tensor in the type that loses least",
+    model: "model file (GGUF) or anything that jauge convert takes",
+    size: "most bytes of the file: 11.2GB, 8GiB",
+    output: "file to write",
+    imatrix: "importance matrix: weighs errors, and allows types of fewer bits",
+    types: "types to choose from, such as Q3_K,Q4_K,Q6_K",
+    sampledElements: "elements of each tensor that are quantised to see what is lost (65536)",
+    dryRun: "show the types and write nothing",
+    allowRequantize: "quantise again what is quantised already",
+    expectedSize: "a size such as 11.2GB or 8GiB",
+    measuring: (f: { tensors: number; total: number; tensor: string }) =>
+      `measuring ${f.tensors} of ${f.total} tensors  ${f.tensor}`,
+    summary: (f: { size: string; bytes: string; bits: string; error: string; types: string }) =>
+      `${f.bytes} of ${f.size}: ${f.bits} bits/weight, expected error of the output ${f.error}; ${f.types}`,
+    largest: (f: { bytes: string }) => `these types make ${f.bytes} at most: nothing is gained by more`,
+    columns: { tensor: "tensor", shape: "shape", from: "from", type: "to", bytes: "size", error: "error" },
+  },
 };
 
 const fr: typeof en = {
@@ -105,6 +124,31 @@ const fr: typeof en = {
       `${f.windows} fenêtres de ${f.size} jetons, ${f.scored} évalués (la seconde moitié de chacune), découpées comme par l'outil ` +
       "perplexity de llama.cpp. KL : divergence d'avec les prédictions du premier fichier, en nats. Même choix : positions " +
       "où les deux trouvent le même jeton le plus probable.",
+  },
+  target: {
+    description:
+      "Faire tenir : quantifier pour que le fichier ait une taille, chaque tenseur dans le type qui perd le moins",
+    model: "fichier du modèle (GGUF), ou tout ce que prend jauge convert",
+    size: "taille maximale du fichier : 11.2GB, 8GiB",
+    output: "fichier à écrire",
+    imatrix: "matrice d'importance : pondère les erreurs, et permet des types de moins de bits",
+    types: "types parmi lesquels choisir, comme Q3_K,Q4_K,Q6_K",
+    sampledElements: "éléments de chaque tenseur quantifiés pour voir ce qui se perd (65536)",
+    dryRun: "montrer les types sans rien écrire",
+    allowRequantize: "quantifier encore ce qui l'est déjà",
+    expectedSize: "une taille comme 11.2GB ou 8GiB",
+    measuring: (f) => `mesure de ${f.tensors} tenseurs sur ${f.total}  ${f.tensor}`,
+    summary: (f) =>
+      `${f.bytes} sur ${f.size} : ${f.bits} bits/poids, erreur attendue de la sortie ${f.error} ; ${f.types}`,
+    largest: (f) => `ces types font au plus ${f.bytes} : davantage n'apporte rien`,
+    columns: {
+      tensor: "tenseur",
+      shape: "forme",
+      from: "de",
+      type: "vers",
+      bytes: "taille",
+      error: "erreur",
+    },
   },
 };
 

@@ -22,6 +22,10 @@ const en = {
     what: `${f.path} and ${f.other} have different vocabularies (${f.difference})`,
     fix: "Compare files of one and the same model: predictions over other tokens cannot be held against each other.",
   }),
+  "target-too-small": (f: { size: number; leastBytes: number }): ErrorText => ({
+    what: `No mix is as small as ${formatBytes(f.size)}: the smallest takes ${formatBytes(f.leastBytes)}`,
+    fix: "Give a larger --size. With an importance matrix (--imatrix), types of fewer bits can be used.",
+  }),
   "compare-disk-full": (f: { path: string; neededBytes: number; freeBytes: number }): ErrorText => ({
     what: `${f.path}: the first model's predictions take ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} are free`,
     fix: "Compare on less text (--chunks), or choose a folder on another disk (--temporary-folder).",
@@ -69,6 +73,10 @@ const fr: typeof en = {
   "compare-vocabulary": (f) => ({
     what: `${f.path} et ${f.other} ont des vocabulaires différents (${f.difference})`,
     fix: "Comparez des fichiers d'un seul et même modèle : des prédictions sur d'autres jetons ne se comparent pas.",
+  }),
+  "target-too-small": (f) => ({
+    what: `Aucun mélange ne tient dans ${formatBytes(f.size)} : le plus petit prend ${formatBytes(f.leastBytes)}`,
+    fix: "Donnez une plus grande --size. Avec une matrice d'importance (--imatrix), des types de moins de bits sont possibles.",
   }),
   "compare-disk-full": (f) => ({
     what: `${f.path} : les prédictions du premier modèle prennent ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} sont libres`,

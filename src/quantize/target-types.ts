@@ -1,3 +1,4 @@
+import { layerOf } from "../gguf/outline.js";
 import type { TensorTypeName } from "../gguf/tensor-types.js";
 import { cheapestMixture } from "./target.js";
 
@@ -12,23 +13,27 @@ export interface TargetMix {
   types: TensorTypeName[];
   /** Of the whole file. */
   bytes: number;
-  /** Sum of the tensors' errors, each relative to what the tensor puts out. */
+  /** Expected part of the model's output (its logits) that is error; see `shareOf`. */
   loss: number;
 }
 
 /**
- * The types with which a file of at most `size` bytes loses least. What is added up is each tensor's error relative to
- * its own output, every tensor counting alike whatever its size: the noise that a matrix adds to what flows through a
- * model is judged against the signal it adds, and small noises of many matrices add up linearly in the divergence of the
- * predictions (the linearity theorem of Malinovskii et al., 2024, "Pushing the Limits of Large Language Model
- * Quantization via the Linearity Theorem", with equal coefficients). Undefined where no mix is that small.
+ * The types with which a file of at most `size` bytes loses least: the sum of the tensors' errors, each relative to what
+ * the tensor itself puts out and counted by its share in the model's output. Small independent errors add up so, and the
+ * divergence of the predictions grows linearly with them (Malinovskii et al., 2024, "Pushing the Limits of Large Language
+ * Model Quantization via the Linearity Theorem"). Undefined where no mix is that small.
  */
 export function typesWithin(
   tensors: readonly TargetTensor[],
   fixedBytes: number,
   size: number,
 ): TargetMix | undefined {
-  const choices = tensors.map(({ types }) => types.map(({ bytes, error }) => ({ bytes, loss: error })));
+  const layers = new Set(tensors.flatMap(({ name }) => layerOf(name) ?? [])).size;
+  const isTied = !tensors.some(({ name }) => name === "output.weight");
+  const choices = tensors.map(({ name, types }) => {
+    const share = shareOf(name, layers, isTied);
+    return types.map(({ bytes, error }) => ({ bytes, loss: share * error }));
+  });
   const found = cheapestMixture(choices, size - fixedBytes);
   if (!found) return undefined;
   return {
@@ -36,6 +41,17 @@ export function typesWithin(
     bytes: fixedBytes + found.bytes,
     loss: found.loss,
   };
+}
+
+/**
+ * How much of an error relative to a tensor's own output is left in the logits. The output matrix makes them: all of it.
+ * Everything else adds to a sum that flows through the model: the embedding, and in each layer attention and feed
+ * forward; each of these 2 × layers + 1 parts is taken for as large as the others, and so is its error.
+ */
+function shareOf(name: string, layers: number, isTied: boolean): number {
+  const part = 1 / (2 * layers + 1);
+  if (name === "output.weight") return 1;
+  return isTied && name === "token_embd.weight" ? 1 + part : part;
 }
 
 /** The smallest and the greatest file that the choices allow. */

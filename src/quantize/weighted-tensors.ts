@@ -34,7 +34,8 @@ export function weightedTensors(
   return weighted;
 }
 
-function needsImportance(name: string, type: TensorTypeName, mix: MixName | "auto"): boolean {
+/** Whether a tensor of this type is refused without the weights of its columns. */
+export function needsImportance(name: string, type: TensorTypeName, mix: MixName | "auto"): boolean {
   if (alwaysNeeded.has(type)) return true;
   if (isEmbedding(name) || name === "output.weight") return false;
   return needed.has(type) || (type === "Q2_K" && mix === "Q2_K_S");

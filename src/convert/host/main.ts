@@ -6,6 +6,7 @@ import { readModel } from "../../gguf/model-file.js";
 import { copyKernels } from "../../quantize/kernels.js";
 import { type ConversionHooks, convertModel, copyModel } from "../conversion.js";
 import type { FromConvertHost, LibraryChoice, ToConvertHost } from "../host-messages.js";
+import { type MeasureHooks, measureTypes } from "../measure-types.js";
 import { summaryOf } from "../summary.js";
 import { nativeKernels } from "./kernels.js";
 import { verifyModel } from "./verify.js";
@@ -25,6 +26,12 @@ process.on("SIGINT", () => {});
 
 async function start({ request, libraries, version }: Extract<ToConvertHost, { start: unknown }>["start"]) {
   try {
+    if ("measure" in request) {
+      const { kernels } = native(libraries, request.threads);
+      const onProgress: MeasureHooks["onProgress"] = (measuring) => send({ measuring });
+      finish({ done: await measureTypes(request, { kernels, signal: cancel.signal, onProgress }) });
+      return;
+    }
     const hooks = { version, signal: cancel.signal, onProgress: throttled(), onPlanned };
     const bytes =
       "copy" in request
