@@ -28,10 +28,9 @@ export function typesWithin(
   fixedBytes: number,
   size: number,
 ): TargetMix | undefined {
-  const layers = new Set(tensors.flatMap(({ name }) => layerOf(name) ?? [])).size;
   const isTied = !tensors.some(({ name }) => name === "output.weight");
   const choices = tensors.map(({ name, types }) => {
-    const share = shareOf(name, layers, isTied);
+    const share = shareOf(name, isTied);
     return types.map(({ bytes, error }) => ({ bytes, loss: share * error }));
   });
   const found = cheapestMixture(choices, size - fixedBytes);
@@ -45,13 +44,17 @@ export function typesWithin(
 
 /**
  * How much of an error relative to a tensor's own output is left in the logits. The output matrix makes them: all of it.
- * Everything else adds to a sum that flows through the model: the embedding, and in each layer attention and feed
- * forward; each of these 2 × layers + 1 parts is taken for as large as the others, and so is its error.
+ * Before it, the embedding and then attention and feed forward of each layer add to a sum that flows through the model,
+ * and what is wrong in the sum stays wrong in what later layers make of it. Part number i of the sum (the embedding is
+ * the first) is 1/i of it where all parts are as large as each other, and all of it where each part outgrows those before;
+ * models lie between, and so does 1/√i.
  */
-function shareOf(name: string, layers: number, isTied: boolean): number {
-  const part = 1 / (2 * layers + 1);
+function shareOf(name: string, isTied: boolean): number {
   if (name === "output.weight") return 1;
-  return isTied && name === "token_embd.weight" ? 1 + part : part;
+  const layer = layerOf(name);
+  if (layer === undefined) return isTied && name === "token_embd.weight" ? 2 : 1;
+  const part = 2 * layer + (name.includes(".ffn_") ? 3 : 2);
+  return 1 / Math.sqrt(part);
 }
 
 /** The smallest and the greatest file that the choices allow. */
