@@ -100,7 +100,10 @@ function fileTypeFor(
   return Number(named(most) ?? named(`${most}_M`) ?? named(`${most}_MOE`) ?? 1);
 }
 
-export type ConversionHooks = Pick<MakeOptions, "signal" | "onProgress" | "verify" | "version"> & {
+export type ConversionHooks = Pick<
+  MakeOptions,
+  "signal" | "onProgress" | "verify" | "version" | "syncBytes"
+> & {
   kernels: QuantizeKernels;
   onPlanned?: (plan: ConversionPlan) => void;
 };

@@ -28,6 +28,7 @@ export interface WriteTensorsOptions {
   threads: number;
   weights?: Weights;
   signal?: AbortSignal;
+  syncBytes?: number;
   onProgress?: (progress: ConversionProgress) => void;
   /** Tensors that need no work, counted over all files in their order; those that get done are added. */
   finished: Set<number>;
@@ -36,7 +37,7 @@ export interface WriteTensorsOptions {
 }
 
 /** Written bytes and time after which what is finished is brought to the disk. */
-const syncBytes = 512 * 2 ** 20;
+const usualSyncBytes = 512 * 2 ** 20;
 const syncMs = 15_000;
 /** Of all lanes' buffers together. */
 const mostLaneBytes = 384 * 2 ** 20;
@@ -174,7 +175,9 @@ class TensorWriter {
     this.progress.bytes += sourceBytes;
     this.options.onProgress?.({ ...this.progress });
     this.unsyncedBytes += bytes;
-    const isTime = this.unsyncedBytes >= syncBytes || performance.now() - this.lastSync >= syncMs;
+    const isTime =
+      this.unsyncedBytes >= (this.options.syncBytes ?? usualSyncBytes) ||
+      performance.now() - this.lastSync >= syncMs;
     if (isTime && !this.syncing) {
       this.syncing = this.sync()
         .catch((error) => {
