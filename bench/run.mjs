@@ -11,7 +11,7 @@ const names = [
   ...["single", "batch", "start", "memory", "bare", "peer", "jauge"],
   ...["precision", "prediction", "rivals"],
   ...["faults", "million-lines"],
-  ...["generate-model", "fuzz-gguf"],
+  ...["generate-model", "fuzz-gguf", "convert", "quantise-equality"],
 ];
 if (!name || !names.includes(name)) {
   console.error(`usage: node bench/run.mjs NAME [ARGUMENTS]\nNAME is one of: ${names.join(", ")}`);

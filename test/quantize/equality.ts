@@ -1,7 +1,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import type { ConversionRequest } from "../../src/convert/conversion.js";
 import type { TypeWishes } from "../../src/convert/target-types.js";
 import { findLibraries } from "../../src/engine/native/libraries.js";
@@ -10,7 +9,7 @@ import { tensorTypes } from "../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { fileTypeOf, type MixName } from "../../src/quantize/mixes.js";
 import { randomNumbers } from "./models.js";
-import { nativeLogs } from "./native.js";
+import { nativeLogs, scriptPath } from "./native.js";
 
 export interface EqualityCase {
   input: string;
@@ -93,7 +92,7 @@ async function differenceOf(ours: string, native: string, whole: boolean): Promi
 
 /** Converts with the process's own kernels. Errors: of the first that fails. */
 async function convertAll(requests: readonly ConversionRequest[]): Promise<void> {
-  const child = fork(fileURLToPath(new URL("convert-child.mjs", import.meta.url)), [], { execArgv: [] });
+  const child = fork(scriptPath("convert-child.mjs"), [], { execArgv: [] });
   child.send({ libraries: findLibraries({ backend: "cpu" }), requests });
   const [results] = (await once(child, "message")) as [(number | string)[]];
   const at = results.findIndex((result) => typeof result === "string");

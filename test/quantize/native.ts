@@ -32,7 +32,7 @@ export async function nativeTypes(logPath: string, jobs: QuantiseJob[]): Promise
 /** What the library says while it does each job. */
 export async function nativeLogs(logPath: string, jobs: QuantiseJob[]): Promise<string[]> {
   const log = await open(logPath, "w");
-  const child = fork(fileURLToPath(new URL("quantize-child.mjs", import.meta.url)), [], {
+  const child = fork(scriptPath("quantize-child.mjs"), [], {
     stdio: ["ignore", "ignore", log.fd, "ipc"],
     execArgv: [],
   });
@@ -59,4 +59,10 @@ function typesIn(log: string): Map<string, string> {
     if (name && type) types.set(name, type.toUpperCase());
   }
   return types;
+}
+
+/** A script beside this file, which may also run compiled in bench/dist/. */
+export function scriptPath(name: string): string {
+  const isCompiled = import.meta.url.includes("/bench/dist/test/");
+  return fileURLToPath(new URL(isCompiled ? `../../../../test/quantize/${name}` : name, import.meta.url));
 }
