@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash as digestOf } from "node:crypto";
 
 /**
  * A set of texts in 8 bytes each, for the identities of millions of lines: it keeps 64 bits of their SHA-1. Two of ten
@@ -56,23 +56,23 @@ export class IdSet {
   }
 }
 
-const hash = { high: 0, low: 0 };
+const words = { high: 0, low: 0 };
 
 /** The same object each time: millions of them would be garbage. */
-function hashOf(text: string): typeof hash {
-  const digest = createHash("sha1").update(text).digest();
-  hash.high = digest.readUInt32LE(0);
+function hashOf(text: string): typeof words {
+  const digest = digestOf("sha1", text, "buffer");
+  words.high = digest.readUInt32LE(0);
   // Never 0: that is an empty entry.
-  hash.low = digest.readUInt32LE(4) || 1;
-  return hash;
+  words.low = digest.readUInt32LE(4) || 1;
+  return words;
 }
 
 /** 64 bits of a text's SHA-1, as 16 hexadecimal digits: a name that is the same in every run. */
 export function shortHash(text: string): string {
-  return createHash("sha1").update(text).digest("hex").slice(0, 16);
+  return digestOf("sha1", text, "hex").slice(0, 16);
 }
 
 /** 32 bits of a text's SHA-1. */
 export function hash32(text: string): number {
-  return createHash("sha1").update(text).digest().readUInt32LE(0);
+  return digestOf("sha1", text, "buffer").readUInt32LE(0);
 }

@@ -324,7 +324,7 @@ function merged(before: JobSettings | undefined, { settings, force, output }: Jo
       path: settingsPath(output),
       differences: changed.join("\n"),
     });
-  const asked = settings.options.seed === undefined;
+  const isDrawn = settings.options.seed === undefined;
   const input = before.input && changed.length === 0 ? before.input : settings.input;
-  return { ...settings, seed: asked ? before.seed : settings.seed, ...(input && { input }) };
+  return { ...settings, seed: isDrawn ? before.seed : settings.seed, ...(input && { input }) };
 }

@@ -39,7 +39,6 @@ const en = {
   estimate: {
     lines: (f: { lines: string; bad: string }) =>
       `${f.lines} lines${f.bad === "0" ? "" : `, ${f.bad} of them cannot be read`}`,
-    left: (f: { lines: string }) => `${f.lines} are done already`,
     tokensIn: (f: { tokens: string; each: string; sampled: string }) =>
       `in   about ${f.tokens} tokens (${f.each} a line, measured over ${f.sampled} lines)`,
     tokensOut: (f: { tokens: string; each: string; assumption: string }) =>
@@ -97,7 +96,6 @@ const fr: typeof en = {
   interrupted: "Interrompu ; ce qui tournait est gardé. Pour continuer :",
   estimate: {
     lines: (f) => `${f.lines} lignes${f.bad === "0" ? "" : `, dont ${f.bad} illisibles`}`,
-    left: (f) => `${f.lines} sont déjà faites`,
     tokensIn: (f) =>
       `lus     environ ${f.tokens} jetons (${f.each} par ligne, mesurés sur ${f.sampled} lignes)`,
     tokensOut: (f) => `écrits  environ ${f.tokens} jetons (${f.each} par ligne : ${f.assumption})`,

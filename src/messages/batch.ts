@@ -66,7 +66,9 @@ const en = {
   }),
   "batch-write-failed": (f: { path: string; reason: string; full: boolean }): ErrorText => ({
     what: f.full ? `${f.path}: the disk is full` : `${f.path}: cannot be written (${f.reason})`,
-    fix: "Make room, then run the same command again: it goes on where it stopped. What is written is whole.",
+    fix: f.full
+      ? "Make room, then run the same command again: it goes on where it stopped. What is written is whole."
+      : "Check the folder and your rights to write in it, then run the same command again.",
   }),
   "batch-stopped": (f: { customId: string; line: number; problem: string }): ErrorText => ({
     what: `Line ${f.line} (${f.customId}) failed: ${f.problem}`,
@@ -139,7 +141,9 @@ const fr: typeof en = {
   }),
   "batch-write-failed": (f) => ({
     what: f.full ? `${f.path} : le disque est plein` : `${f.path} : l'écriture est impossible (${f.reason})`,
-    fix: "Faites de la place, puis relancez la même commande : elle reprend où elle s'est arrêtée. Ce qui est écrit est entier.",
+    fix: f.full
+      ? "Faites de la place, puis relancez la même commande : elle reprend où elle s'est arrêtée. Ce qui est écrit est entier."
+      : "Vérifiez le dossier et vos droits d'y écrire, puis relancez la même commande.",
   }),
   "batch-stopped": (f) => ({
     what: `La ligne ${f.line} (${f.customId}) a échoué : ${f.problem}`,

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { jauge, stories, temporaryFolder } from "../cli/harness.js";
+import { ended, jauge, startJauge, stories, temporaryFolder } from "../cli/harness.js";
 
 const fast = ["-m", stories, "--threads", "1", "--device", "none", "-np", "4", "--temp", "0", "-n", "8"];
 
@@ -54,4 +54,81 @@ it("answers each line once, bad ones with what is wrong, and has nothing left to
   expect(other.status).toBe(2);
   expect(other.stderr).toContain("top-k: – → 5");
   expect(jauge(["batch", input, "-o", output, ...fast, "--top-k", "5", "--force"]).status).toBe(0);
+});
+
+it("keeps what runs when it is interrupted, leaves within two seconds, and says how to go on", async () => {
+  const folder = temporaryFolder();
+  const input = join(folder, "in.jsonl");
+  const output = join(folder, "it's out.jsonl");
+  const count = 16;
+  writeFileSync(input, Array.from({ length: count }, () => '{"prompt":"Once upon a time"}').join("\n"));
+  const long = [...fast.slice(0, -2), "-n", "300", "--ignore-eos", "-c", "512"];
+  const command = ["batch", input, "-o", output, ...long];
+  const job = startJauge(command);
+  let said = "";
+  job.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  const status = ended(job);
+  await expect
+    .poll(() => existsSync(output) && readFileSync(output, "utf8") !== "", { timeout: 60_000 })
+    .toBe(true);
+  // A second job on the same output is refused while this one runs.
+  const second = jauge(command);
+  expect(second.stderr).toContain("another job writes to it");
+  job.kill("SIGTERM");
+  expect(await status).toBe(130);
+  expect(said).toContain(`-o '${folder}/it'\\''s out.jsonl'`);
+  const before = lines(output).length;
+  expect(before).toBeLessThan(count);
+  const end = jauge([...command, "--json"]);
+  expect(end.status).toBe(0);
+  const events = end.stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(events.at(-1)).toMatchObject({
+    event: "done",
+    done: count - before,
+    skipped: before,
+    isInterrupted: false,
+  });
+  const ids = lines(output).map(({ custom_id }) => custom_id);
+  expect(new Set(ids).size).toBe(count);
+  expect(ids.length).toBe(count);
+});
+
+it("estimates a job, and runs nothing", () => {
+  const folder = temporaryFolder();
+  const input = join(folder, "in.csv");
+  const shared = "Lily and Tom went to the park and saw a big dog and a small cat. ".repeat(3);
+  writeFileSync(input, `text\n${Array.from({ length: 50 }, (_, index) => `${shared}${index}\n`).join("")}`);
+  const command = ["batch", input, "--estimate", ...fast, "--template", "Say: {text}"];
+  const { stdout, status } = jauge([...command, "--json"]);
+  expect(status).toBe(0);
+  const estimate = JSON.parse(stdout);
+  expect(estimate).toMatchObject({
+    lines: 50,
+    badLines: 0,
+    sampledLines: 50,
+    outputTokens: 400,
+    sequences: 4,
+    fits: true,
+  });
+  expect(estimate.promptTokens).toBeGreaterThan(50 * 60);
+  expect(estimate.sharedTokens).toBeGreaterThan(estimate.promptTokens / 2);
+  expect(estimate.seconds).toBeGreaterThan(0);
+  expect(jauge(command).stdout).toContain("50 lines");
+  expect(readdirSync(folder)).toEqual(["in.csv"]);
+});
+
+it.each([
+  [["batch", "none.jsonl", "-o", "x"], 3, "none.jsonl"],
+  [["batch", "package.json"], 2, "--output"],
+  [["batch", "package.json", "-o", "x", "--template", "no field"], 2, "no field"],
+  [["batch", "package.json", "-o", "package.json", "--device", "none"], 3, "no result of a batch job"],
+])("says what is wrong: %j", (command, status, text) => {
+  const result = jauge(command);
+  expect(result.stderr).toContain(text);
+  expect(result.status).toBe(status);
 });
