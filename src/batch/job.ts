@@ -138,7 +138,7 @@ export class Job {
       ...this.counts,
       readBytes: source.readBytes,
       totalBytes: source.totalBytes,
-      running: this.runner?.running.size ?? 0,
+      running: this.runner?.runningNow ?? 0,
       waiting: this.runner?.waiting ?? 0,
       outputTokens: this.counts.outputTokens + underWay,
     };

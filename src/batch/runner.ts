@@ -61,6 +61,7 @@ const mostCrashes = 3;
  * engine cannot be kept alive at all, the run ends with its error.
  */
 export class Runner {
+  /** Submitted to the model. */
   readonly running = new Map<number, RunningRequest>();
   private readonly schedule: Schedule<Waiting>;
   private readonly embeddings: WaitingEmbedding[] = [];
@@ -91,6 +92,15 @@ export class Runner {
 
   /** Requests that were read and do not run yet. */
   get waiting(): number {
+    return this.unsubmitted + this.running.size - this.runningNow;
+  }
+
+  /** Requests that have a sequence: of those that were submitted, a few are there to follow. */
+  get runningNow(): number {
+    return Math.min(this.running.size, this.model.plan.sequences);
+  }
+
+  private get unsubmitted(): number {
     return this.schedule.size + this.preparing + this.embeddings.length;
   }
 
@@ -144,7 +154,7 @@ export class Runner {
   }
 
   private get isDone(): boolean {
-    return this.isRead && this.waiting === 0 && this.running.size === 0 && this.embedding === 0;
+    return this.isRead && this.unsubmitted === 0 && this.running.size === 0 && this.embedding === 0;
   }
 
   private change(): Promise<void> {

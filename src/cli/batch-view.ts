@@ -73,7 +73,8 @@ class LiveView implements BatchView {
 
   update(progress: JobProgress, devices: readonly ReportedDevice[]): void {
     this.rates.add(progress);
-    const width = (this.stream.columns ?? 80) - 1;
+    // A pseudo-terminal may have no width.
+    const width = (this.stream.columns || 80) - 1;
     const lines = [
       bar(progress, Math.min(40, width)) + timing(progress, this.rates),
       counts(progress),
