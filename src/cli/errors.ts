@@ -19,30 +19,25 @@ export const exitCodes = {
 
 type Category = keyof typeof exitCodes;
 
-/** Codes that are no failure of another kind; the first pattern that matches decides. */
-const categories: [Category, RegExp][] = [
-  ["interrupted", /^(cancelled|conversion-interrupted)$/],
-  ["crash", /^(host-crashed|decode-failed|conversion-crashed)$/],
-  ["file", /^(conversion-|disk-|split-|quantised-|importance-size|output-is-source)/],
-  ["usage", /^(requantise-|tensor-|tokenizer-pre-unknown)/],
-  ["file", /^(checkpoint-|tokenizer-)/],
-  ["file", /^batch-(output|write)-/],
-  ["usage", /^batch-(template|columns|table|settings)-/],
-  ["memory", /^(out-of-memory|context-failed|plan-does-not-fit|plan-exceeded)$/],
+/** What begins the codes of each category; the first that matches decides, all others are failures. */
+const categories: [Category, RegExp][] = (
   [
-    "file",
-    /^(importance-file|compare-disk-full|file-|gguf-|not-a-gguf|model-|adapter-|state-|plan-file-|hardware-file-|source-)/,
-  ],
-  ["file", /^(checkpoint-|weights-|delta-)/],
-  [
-    "usage",
-    /^(option|compare-vocabulary|importance-|usage-|command-|prompt-|text-|input-|json-|conversation-|setting-)/,
-  ],
-  [
-    "usage",
-    /^(budget-|profile-|template-|plan-|grammar-|device-|embeddings-|request-|sampling-|token-|backend-unknown)/,
-  ],
-];
+    ["interrupted", "cancelled conversion-interrupted"],
+    ["crash", "host-crashed decode-failed conversion-crashed"],
+    ["memory", "out-of-memory context-failed plan-does-not-fit plan-exceeded"],
+    ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
+    ["usage", "requantise- source-mix- tensor- tokenizer-pre-unknown"],
+    ["file", "adapter- batch-output- batch-write- checkpoint- compare-disk-full conversion- delta- disk-"],
+    ["file", "file- gguf- hardware-file- importance-file importance-size model- not-a-gguf output-is-source"],
+    ["file", "plan-file- quantised- source- split- state- tokenizer- weights-"],
+    [
+      "usage",
+      "backend-unknown budget- command- compare-vocabulary conversation- device- embeddings- grammar-",
+    ],
+    ["usage", "importance- input- json- option plan- profile- prompt- request- sampling- setting- template-"],
+    ["usage", "text- token- usage-"],
+  ] as const
+).map(([category, beginnings]) => [category, new RegExp(`^(${beginnings.replaceAll(" ", "|")})`)]);
 
 /** The status the process ends with after `error`. */
 export function exitCodeOf(error: unknown): number {

@@ -25,11 +25,13 @@ import {
 // The names and meanings are llama.cpp's (common/arg.cpp, v0.5.0) wherever it has the option.
 
 const most = 2 ** 31 - 1;
+/** As the engine takes it. */
+const mostContext = 2 ** 24;
 
 /** Which model, where it goes and how it runs. */
 export const modelOptions = {
   model: value("-m, --model <FILE>", anyText),
-  ctxSize: value("-c, --ctx-size <N>", integer(0, most)),
+  ctxSize: value("-c, --ctx-size <N>", integer(0, mostContext)),
   nGpuLayers: value("--n-gpu-layers <N|all|auto>", layerCount, ["-ngl", "--gpu-layers"]),
   device: value("--device <NAME,...>", deviceList, ["-dev"]),
   tensorSplit: value("--tensor-split <N,...>", shares, ["-ts"]),

@@ -119,10 +119,11 @@ async function planOrCancel(request: PlanRequest): Promise<ModelPlan> {
 
 async function answerPlan(request: PlanRequest, values: Values): Promise<void> {
   const plan = await planOrCancel(request);
-  if (values.json) await print(`${JSON.stringify(plan, undefined, 2)}\n`);
+  const isSavedToOutput = values.save === "-";
+  if (values.json || isSavedToOutput) await print(`${JSON.stringify(plan, undefined, 2)}\n`);
   else await print(`${planPicture(plan, terminalCanvas()).join("\n")}\n`);
   if (!plan.fits) process.exitCode = exitCodes.memory;
-  if (values.save === undefined) return;
+  if (values.save === undefined || isSavedToOutput) return;
   const path = values.save;
   if (plan.fits) await savePlan(path, plan);
   note(plan.fits ? texts.saved.written({ path }) : texts.saved.notWritten({ path }));

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { JaugeError } from "../errors.js";
-import { locale } from "../messages/locale.js";
+import { fileReasons } from "../messages/gguf.js";
+import { locale, localized } from "../messages/locale.js";
 import type { DeviceFacts, HardwareFacts } from "./facts.js";
 import { hardwareFile } from "./facts-schema.js";
 import { cardProfiles, cardSpeeds } from "./profiles/cards.js";
@@ -66,11 +67,9 @@ async function readJson(path: string): Promise<unknown> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT")
       throw new JaugeError("profile-unknown", { name: path, known: profileNames() }, { cause });
-    throw new JaugeError(
-      "hardware-file-invalid",
-      { path, field: "JSON", problem: (cause as Error).message },
-      { cause },
-    );
+    const { code = "", message } = cause as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = localized(fileReasons);
+    throw new JaugeError("file-unreadable", { path, reason: reasons[code] ?? message }, { cause });
   }
   try {
     return JSON.parse(text);

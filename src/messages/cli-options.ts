@@ -56,7 +56,7 @@ const en = {
     hardware: "plan for another machine: the name of a profile, or a file with its facts",
     type: "plan as if the model were quantised so: Q4_K_M, Q8_0, …",
     whatIf: "a table of quantisation types, context lengths and cards: what fits, where, how fast",
-    save: "write the plan to a file, for --plan",
+    save: "write the plan to a file, for --plan; - is the output",
   },
   prompt: {
     prompt: "the prompt",
@@ -174,7 +174,7 @@ const fr: typeof en = {
     type: "prévoir comme si le modèle était quantifié ainsi : Q4_K_M, Q8_0, …",
     whatIf:
       "un tableau des types de quantification, contextes et cartes : ce qui tient, où, à quelle vitesse",
-    save: "écrire le plan dans un fichier, pour --plan",
+    save: "écrire le plan dans un fichier, pour --plan ; - est la sortie",
   },
   prompt: {
     prompt: "l'invite",
