@@ -5,8 +5,8 @@ export interface CopiedDimension {
   to: number;
 }
 
-/** Tiles of so many elements a side keep the lines of both sides in the first cache. */
-const tile = 32;
+/** Sides of the tiles that are copied at a time: their lines on both sides stay in the first cache. */
+const [outerTile, innerTile] = [16, 32];
 type Words = Uint8Array | Uint16Array | Uint32Array;
 
 /**
@@ -60,6 +60,7 @@ function copyRuns(
   }
 }
 
+/** By tiles; within one, along the dimension that the source has closer together. */
 function copyTiles(
   input: Words,
   from: number,
@@ -69,19 +70,21 @@ function copyTiles(
   columns: CopiedDimension,
   words: number,
 ): void {
-  const [rowFrom, rowTo, columnFrom, columnTo] = [rows.from, rows.to, columns.from, columns.to];
-  for (let row = 0; row < rows.size; row += tile) {
-    const rowEnd = Math.min(row + tile, rows.size);
-    for (let column = 0; column < columns.size; column += tile) {
-      const columnEnd = Math.min(column + tile, columns.size);
-      for (let r = row; r < rowEnd; r++) {
-        let source = (from + r * rowFrom + column * columnFrom) * words;
-        let target = (to + r * rowTo + column * columnTo) * words;
-        for (let c = column; c < columnEnd; c++) {
+  const [outer, inner] = rows.from < columns.from ? [columns, rows] : [rows, columns];
+  const [outerFrom, outerTo] = [outer.from * words, outer.to * words];
+  const [innerFrom, innerTo] = [inner.from * words, inner.to * words];
+  for (let second = 0; second < inner.size; second += innerTile) {
+    const innerEnd = Math.min(second + innerTile, inner.size);
+    for (let first = 0; first < outer.size; first += outerTile) {
+      const outerEnd = Math.min(first + outerTile, outer.size);
+      for (let o = first; o < outerEnd; o++) {
+        let source = from * words + o * outerFrom + second * innerFrom;
+        let target = to * words + o * outerTo + second * innerTo;
+        for (let i = second; i < innerEnd; i++) {
           output[target] = input[source]!;
           if (words === 2) output[target + 1] = input[source + 1]!;
-          source += columnFrom * words;
-          target += columnTo * words;
+          source += innerFrom;
+          target += innerTo;
         }
       }
     }

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type StoredTensor, type StoredType, storedBytes } from "../../../src/convert/checkpoint.js";
 
@@ -6,11 +5,6 @@ import { type StoredTensor, type StoredType, storedBytes } from "../../../src/co
 export function torchFixture(name: string): string {
   return fileURLToPath(new URL(`../../fixtures/torch/${name}`, import.meta.url));
 }
-
-/** What PyTorch says that the state dictionary of its fixtures holds. */
-export const expectedState: Record<string, { type: string; shape: number[]; values: number[] }> = JSON.parse(
-  readFileSync(torchFixture("expected.json"), "utf8"),
-);
 
 export const torchNames: Record<string, StoredType> = {
   float16: "F16",
