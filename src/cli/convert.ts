@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import type { ConversionRequest } from "../convert/conversion.js";
 import { tensorTypes } from "../gguf/tensor-types.js";
+import { mergingMessages } from "../messages/adapters.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
@@ -17,19 +18,30 @@ import {
   writingOptions,
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
-import { addOptions, type CommandPart, type Values, value } from "./option-spec.js";
-import { anyText } from "./option-values.js";
+import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
+import { anyText, commaList, scaledAdapters } from "./option-values.js";
 import { outputOptions, pick } from "./options.js";
 
 const texts = localized(conversionMessages);
+const mergingTexts = localized(mergingMessages);
 const descriptions = localized(optionMessages);
 const convertOptions = {
   output: value("-o, --output <FILE>", anyText, ["--outfile"]),
   type: value("--type <TYPE>", mixOrAuto, ["--outtype"]),
 };
+// The names are those of a run with adapters.
+const adapterOptions = {
+  lora: list("--lora <FOLDER,...>", commaList(anyText)),
+  loraScaled: list("--lora-scaled <FOLDER:SCALE,...>", scaledAdapters),
+  base: value("--base <MODEL>", anyText),
+};
 const verboseOption = pick(outputOptions, "verbose");
 
-type ConvertValues = Values<typeof convertOptions> & TypeValues & WritingValues & Values<typeof dryRunOption>;
+type ConvertValues = Values<typeof convertOptions> &
+  Values<typeof adapterOptions> &
+  TypeValues &
+  WritingValues &
+  Values<typeof dryRunOption>;
 
 /** `jauge convert SOURCE -o OUT.gguf` */
 export function convertCommand(): CommandPart {
@@ -37,6 +49,7 @@ export function convertCommand(): CommandPart {
     .description(texts.convert.description)
     .argument("<source>", texts.convert.source);
   addOptions(command, descriptions.headings.command, { ...convertOptions, ...dryRunOption }, texts.options);
+  addOptions(command, mergingTexts.heading, adapterOptions, mergingTexts.options);
   addOptions(command, texts.headings.types, typeOptions, texts.options);
   addOptions(command, texts.headings.writing, writingOptions, texts.options);
   addOptions(
@@ -54,13 +67,18 @@ export function convertCommand(): CommandPart {
       "jauge convert Llama-3.2-1B/ -o llama.gguf",
       "jauge convert Mixtral-8x7B/ -o mixtral.gguf --type Q3_K_M --imatrix mixtral.imatrix.gguf",
       "jauge convert model.gguf -o model-bf16.gguf --type auto",
+      "jauge convert llama-7b-hf/ --lora alpaca-lora-7b/ -o alpaca.gguf",
+      "jauge convert vicuna-7b-delta-v1.1/ --base llama-7b-hf/ -o vicuna.gguf",
       "jauge convert Qwen3-8B/ --type Q5_K_M --dry-run",
     ),
   );
   command.action((source, values) => convert(source, values as ConvertValues));
   return {
     command,
-    tables: [convertOptions, dryRunOption, typeOptions, writingOptions, libraryOptions, verboseOption],
+    tables: [
+      ...[convertOptions, adapterOptions, dryRunOption, typeOptions, writingOptions],
+      ...[libraryOptions, verboseOption],
+    ],
   };
 }
 
@@ -70,6 +88,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
   const isQuantised = type !== "auto" && tensorTypes[mixes[type]].quantised;
   const request: ConversionRequest = {
     source,
+    ...sourceOptions(values),
     output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
     wishes: { type, ...typeWishes(values) },
     // as llama.cpp's converter writes what is not quantised, and its quantiser what is
@@ -78,4 +97,16 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
     ...writingWishes(values),
   };
   await (values.dryRun ? showPlan(request, values) : runJob(request, values));
+}
+
+/** What is merged into the source. */
+function sourceOptions({
+  base,
+  lora = [],
+  loraScaled = [],
+}: ConvertValues): Pick<ConversionRequest, "sourceOptions"> {
+  const loras = [...lora.map((path) => ({ path, scale: 1 })), ...loraScaled];
+  return {
+    sourceOptions: { ...(base === undefined ? {} : { base }), ...(loras.length > 0 ? { loras } : {}) },
+  };
 }

@@ -1,23 +1,25 @@
 import { basename, join, resolve } from "node:path";
 import { JaugeError } from "../errors.js";
+import { type AdapterOptions, openAdapted } from "./adapters/open-adapted.js";
 import { assemble } from "./architectures/assemble.js";
 import { knownModel } from "./architectures/known.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import type { ConvertibleModel } from "./model.js";
 import { isObject, readJsonFile } from "./readers/bounded-json.js";
 import { FilePool } from "./readers/file-pool.js";
-import { openCheckpoint } from "./readers/open-checkpoint.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
 /**
- * Opens a folder as Hugging Face has them: config.json, weights, the tokenizer's files, generation_config.json.
+ * Opens a folder as Hugging Face has them: config.json, weights, the tokenizer's files, generation_config.json. Adapters
+ * and the base of a delta are added to the weights.
  *
- * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `file-unreadable`.
+ * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
+ * `file-unreadable`.
  */
 export async function openHuggingFace(
   folder: string,
-  options: TokenizerOptions = {},
+  options: TokenizerOptions & AdapterOptions = {},
 ): Promise<ConvertibleModel> {
   const path = join(folder, "config.json");
   const parsed = await readJson(path);
@@ -25,7 +27,7 @@ export async function openHuggingFace(
   const method = config.object("quantization_config").string("quant_method");
   if (method !== undefined && !(method === "mxfp4" && blueprint.architecture === "gpt-oss"))
     throw new JaugeError("weights-quantised", { path, method });
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openAdapted(folder, options);
   try {
     const tensors = assemble(blueprint, checkpoint);
     const tokenizer = await readTokenizer({

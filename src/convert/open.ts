@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
 import { openBytes, unreadable } from "../gguf/byte-source.js";
+import type { AdapterOptions } from "./adapters/open-adapted.js";
 import { openHuggingFace } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
 import { openMeta } from "./meta-checkpoint.js";
@@ -13,30 +14,31 @@ import type { TokenizerOptions } from "./tokenizer-options.js";
  * What is said of a source beside its path, because it does not say it itself; each reader takes what concerns it. Plain
  * data: it crosses to the process that converts.
  */
-export type SourceOptions = LegacyOptions & TokenizerOptions;
+export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
  * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one.
- * Errors: `source-unrecognised`, `file-unreadable`; those of the reader.
+ * Errors: `source-unrecognised`, `adapter-needs-original`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(path: string, options: SourceOptions = {}): Promise<ConvertibleModel> {
   const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
   if (found.isDirectory()) return openFolder(path, options);
   const head = await headOf(path);
-  if (isLegacyGgml(head)) return openLegacyGgml(path, options);
   if (isOfCheckpoint(head)) {
     const names = await readdir(dirname(path));
     if (names.includes("config.json") || names.includes("params.json"))
       return openFolder(dirname(path), options);
   }
-  return openGgufModel(path);
+  expectPlain(path, options);
+  return isLegacyGgml(head) ? openLegacyGgml(path, options) : openGgufModel(path);
 }
 
 async function openFolder(folder: string, options: SourceOptions): Promise<ConvertibleModel> {
   const names = await readdir(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
   // Mistral's folders have both
   if (names.includes("config.json")) return openHuggingFace(folder, options);
+  expectPlain(folder, options);
   if (names.includes("params.json")) return openMeta(folder, options);
   const models = names.filter(
     (name) => name.endsWith(".gguf") && !/^mmproj|-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
@@ -44,6 +46,11 @@ async function openFolder(folder: string, options: SourceOptions): Promise<Conve
   if (models.length === 1) return openGgufModel(join(folder, models[0]!));
   const expected = "config.json, params.json, *.gguf";
   throw new JaugeError("source-unrecognised", { path: folder, expected });
+}
+
+/** Only models of Hugging Face have the names and the order of rows that adapters and deltas have. */
+function expectPlain(path: string, { base, loras = [] }: SourceOptions): void {
+  if (base !== undefined || loras.length > 0) throw new JaugeError("adapter-needs-original", { path });
 }
 
 /** Configurations (JSON), safetensors (a length, then JSON), torch (zip, or a pickle). */

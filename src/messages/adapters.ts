@@ -22,6 +22,10 @@ const en = {
     what: `${f.path}: ${f.tensor}: ${f.reason}, which no GGUF adapter can hold`,
     fix: "Merge it into the model instead: jauge convert BASE --lora ADAPTER -o MODEL.gguf",
   }),
+  "adapter-needs-original": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is no model in Hugging Face's format, which adapters and deltas are made for`,
+    fix: "Name the folder of the original model (config.json and its weights), or run this one with --lora and a GGUF adapter.",
+  }),
   "delta-differs": (f: { path: string; base: string; tensor: string; problem: string }): ErrorText => ({
     what: `${f.path}: is no delta of ${f.base}: ${f.tensor}: ${f.problem}`,
     fix: "Name the original model that the delta was made from, in the same format (Hugging Face's).",
@@ -44,6 +48,10 @@ const fr: typeof en = {
   "adapter-needs-merging": (f) => ({
     what: `${f.path} : ${f.tensor} : ${f.reason}, ce qu'aucun adaptateur GGUF ne peut contenir`,
     fix: "Fusionnez-le plutôt dans le modèle : jauge convert BASE --lora ADAPTATEUR -o MODELE.gguf",
+  }),
+  "adapter-needs-original": (f) => ({
+    what: `${f.path} : n'est pas un modèle au format Hugging Face, pour lequel les adaptateurs et les deltas sont faits`,
+    fix: "Donnez le dossier du modèle d'origine (config.json et ses poids), ou lancez celui-ci avec --lora et un adaptateur GGUF.",
   }),
   "delta-differs": (f) => ({
     what: `${f.path} : n'est pas un delta de ${f.base} : ${f.tensor} : ${f.problem}`,
@@ -109,3 +117,22 @@ const cliFr: typeof cliEn = {
 };
 /** The command `jauge adapter`. */
 export const adapterCommandMessages = { en: cliEn, fr: cliFr };
+
+const mergingEn = {
+  heading: "Merging:",
+  options: {
+    lora: "LoRA adapters of PEFT to merge into the weights (folders)",
+    loraScaled: "LoRA adapters with a scale each",
+    base: "the model that the source is a delta of (Vicuna, Koala)",
+  },
+};
+const mergingFr: typeof mergingEn = {
+  heading: "Fusion :",
+  options: {
+    lora: "adaptateurs LoRA de PEFT à fusionner dans les poids (dossiers)",
+    loraScaled: "adaptateurs LoRA, chacun avec un facteur",
+    base: "le modèle dont la source est un delta (Vicuna, Koala)",
+  },
+};
+/** What `jauge convert` merges. */
+export const mergingMessages = { en: mergingEn, fr: mergingFr };
