@@ -130,7 +130,9 @@ export class Checkpoints {
     await this.working;
     await this.file?.close();
     this.file = undefined;
-    if (isComplete) await rm(this.path, { force: true });
+    if (!isComplete) return;
+    await rm(this.path, { force: true });
+    await rm(`${this.path}.tmp`, { force: true });
   }
 
   private restore(text: string, isFinished: (customId: string) => boolean): void {

@@ -11,7 +11,14 @@ import type { BatchItem } from "./request.js";
 import type { BatchOutcome } from "./result.js";
 import { duplicateKey, keyOfLine, resultLine } from "./result-line.js";
 import { Runner, type RunnerOptions } from "./runner.js";
-import { differences, type JobSettings, readSettings, settingsPath, writeSettings } from "./settings.js";
+import {
+  cleanSettings,
+  differences,
+  type JobSettings,
+  readSettings,
+  settingsPath,
+  writeSettings,
+} from "./settings.js";
 
 export interface JobOptions {
   source: BatchSource;
@@ -115,6 +122,7 @@ export class Job {
       journal = await Journal.open(output, keyOfLine);
       const { finished } = journal;
       const checkpoints = await Checkpoints.open(`${output}.partial`, (key) => finished.has(key));
+      await cleanSettings(output);
       if (JSON.stringify(before) !== JSON.stringify(settings)) await writeSettings(output, settings);
       return new Job(options, settings, lock, journal, checkpoints);
     } catch (error) {

@@ -78,6 +78,14 @@ async function refuseLiving(target: string, mine?: string): Promise<number> {
 
 async function removeDead(target: string, mine: string): Promise<void> {
   for (const { path } of await locksOf(target)) if (path !== mine) await rm(path, { force: true });
+  // Of one that was killed before it had the lock.
+  const prefix = `${basename(target)}.lock-`;
+  for (const name of await readdir(dirname(target))) {
+    if (!name.startsWith(prefix) || !name.endsWith(".tmp")) continue;
+    const path = join(dirname(target), name);
+    const owner = await ownerOf(path);
+    if (owner && !isAlive(owner)) await rm(path, { force: true });
+  }
 }
 
 async function locksOf(target: string): Promise<{ path: string; number: number }[]> {

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { JaugeError } from "../errors.js";
@@ -55,12 +54,18 @@ export async function readSettings(output: string): Promise<JobSettings | undefi
   }
 }
 
+/** Removes what a job that was killed left of an attempt to write them. */
+export async function cleanSettings(output: string): Promise<void> {
+  await rm(`${settingsPath(output)}.tmp`, { force: true });
+}
+
 /** Writes them, wholly or not at all. Errors: `batch-write-failed`. */
 export async function writeSettings(output: string, settings: JobSettings): Promise<void> {
   const path = settingsPath(output);
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  // The job's lock is held: no one else writes it, and what a killed job left of it is written anew.
+  const temporary = `${path}.tmp`;
   try {
-    await writeFile(temporary, `${JSON.stringify({ version, ...settings }, undefined, 2)}\n`, { flag: "wx" });
+    await writeFile(temporary, `${JSON.stringify({ version, ...settings }, undefined, 2)}\n`);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
