@@ -35,7 +35,7 @@ const categories: [Category, RegExp][] = (
       "backend-unknown budget- command- compare-vocabulary conversation- device- embeddings- grammar-",
     ],
     ["usage", "importance- input- json- option plan- profile- prompt- request- sampling- setting- template-"],
-    ["usage", "text- token- usage-"],
+    ["usage", "target-too-small text- token- usage-"],
   ] as const
 ).map(([category, beginnings]) => [category, new RegExp(`^(${beginnings.replaceAll(" ", "|")})`)]);
 

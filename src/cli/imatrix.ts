@@ -109,7 +109,9 @@ async function imatrix(
       return;
     }
     const { path, matrices, chunks, perplexity, partial } = result;
-    await print(`${texts.done({ path, matrices, chunks, perplexity: perplexity.toFixed(4) })}\n`);
+    // Resumed behind its last window, a run has nothing to read.
+    const found = perplexity === undefined ? {} : { perplexity: perplexity.toFixed(4) };
+    await print(`${texts.done({ path, matrices, chunks, ...found })}\n`);
     if (partial.length > 0)
       note(`${labels.warning} ${texts.partial({ count: partial.length, example: partial[0]! })}`);
   } finally {

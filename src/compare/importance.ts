@@ -43,8 +43,9 @@ export interface ImportanceResult {
   /** Windows in the file, those of files added included. */
   chunks: number;
   matrices: number;
-  perplexity: number;
-  tokensPerSecond: number;
+  /** Of the windows of this run; absent where there was none left to compute. */
+  perplexity?: number;
+  tokensPerSecond?: number;
   /** Stacks of experts of which some were never used. */
   partial: string[];
 }
@@ -95,7 +96,7 @@ export async function computeImportance(job: ImportanceJob): Promise<ImportanceR
     path: outputPath,
     chunks: chunksBefore + Math.max(0, windows.count - first),
     matrices: entries.length,
-    ...speed.figures,
+    ...(first < windows.count && speed.figures),
     partial,
   };
 }

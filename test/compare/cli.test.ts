@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { jauge, stories } from "../cli/harness.js";
+import { temporaryFolder } from "../library/temporary.js";
+
+describe("jauge imatrix", () => {
+  it("says what it wrote, and replaces nothing unasked", () => {
+    using folder = temporaryFolder();
+    const output = join(folder.path, "out.gguf");
+    const given = ["imatrix", stories, "-o", output, "-c", "128", "--chunks", "2", "-t", "1"];
+    const { status, stdout } = jauge(given);
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/out\.gguf: 35 matrices, 2 windows, perplexity [\d.]+\n$/),
+    });
+    const again = jauge([...given, "--json"]);
+    expect(again.status).toBe(2);
+    expect(JSON.parse(again.stdout).error).toMatchObject({ code: "importance-exists" });
+    const resumed = jauge([...given, "--resume"], { env: { LC_ALL: "fr_FR.UTF-8" } });
+    expect(resumed.stdout).toMatch(/out\.gguf : 35 matrices, 2 fenêtres\n$/);
+  });
+});
+
+describe("jauge compare", () => {
+  it("prints a table, or with --json all figures", () => {
+    const given = ["compare", stories, stories, "-c", "64", "--chunks", "1", "-t", "1"];
+    const table = jauge(given);
+    expect(table.status).toBe(0);
+    const [head, , first, second] = table.stdout.split("\n");
+    expect(head).toMatch(
+      /\| model +\| type \| +size \| bits\/weight \| +perplexity \| +× first \| +mean KL \|/,
+    );
+    expect(first).toMatch(/\| stories260K\.gguf \| F32 +\| 1\.0 MB \| +32\.00 \| [\d.]+ ± [\d.]+ \| +\| /);
+    expect(second).toMatch(/\| 1\.0000 ± 0\.0000 \| .* 100\.00 % \|/);
+    expect(table.stderr).toContain("1 windows of 64 tokens, 31 scored");
+    const { models, ...facts } = JSON.parse(jauge([...given, "--json"]).stdout);
+    expect(facts).toEqual({ windowSize: 64, windows: 1, scoredTokens: 31 });
+    expect(models[1].divergence).toMatchObject({ topAgreement: 1, perplexityRatio: 1 });
+  });
+
+  it("refuses a text without a whole window", () => {
+    const { status, stdout } = jauge(["compare", stories, "-c", "65000", "-t", "1", "--json"]);
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: "text-too-short" });
+  });
+});
