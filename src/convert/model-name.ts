@@ -137,8 +137,8 @@ function markBasename(words: readonly Word[]): void {
 /** Words in lower case get a capital, unless they are versions. */
 function titleOf(text: string): string {
   return text
-    .trim()
     .replaceAll("-", " ")
+    .trim()
     .split(/\s+/)
     .map((word) => {
       const isLower = word === word.toLowerCase() && word !== word.toUpperCase();
