@@ -12,7 +12,7 @@ const names = [
   ...["precision", "prediction", "rivals"],
   ...["faults", "million-lines"],
   ...["generate-model", "fuzz-gguf", "convert", "quantise-equality"],
-  ...["readers", "fuzz-readers"],
+  ...["readers", "fuzz-readers", "legacy"],
 ];
 if (!name || !names.includes(name)) {
   console.error(`usage: node bench/run.mjs NAME [ARGUMENTS]\nNAME is one of: ${names.join(", ")}`);
