@@ -90,6 +90,10 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
     source,
     ...sourceOptions(values),
     output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
+    // what is quantised anew from a GGML file of 2023 is made from its own, finer scales, not from today's
+    sourceOptions: {
+      exact: values.allowRequantize === true && !["auto", "Q4_0", "Q4_1", "Q8_0"].includes(type),
+    },
     wishes: { type, ...typeWishes(values) },
     // as llama.cpp's converter writes what is not quantised, and its quantiser what is
     division: { kind: "whole", order: isQuantised ? "layers" : "source" },
