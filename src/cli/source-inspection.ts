@@ -1,10 +1,11 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { storedBytes } from "../convert/checkpoint.js";
+import { isLegacyGgml } from "../convert/legacy/open.js";
 import { openModelSource } from "../convert/open.js";
 import { openCheckpoint } from "../convert/readers/open-checkpoint.js";
 import { isJaugeError } from "../errors.js";
-import { unreadable } from "../gguf/byte-source.js";
+import { openBytes, unreadable } from "../gguf/byte-source.js";
 import type { WritableValue } from "../gguf/encode.js";
 import { tensorBytes } from "../gguf/tensor-types.js";
 
@@ -62,12 +63,11 @@ export async function inspectSource(path: string): Promise<SourceInspection> {
   }
 }
 
-/** The magic numbers of the formats before GGUF, as little-endian files hold them. */
 async function isGgml(path: string): Promise<boolean> {
-  const file = await open(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
+  const file = await openBytes(path);
   try {
-    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return ["lmgg", "fmgg", "tjgg"].includes(buffer.toString("latin1"));
+    const head = new Uint8Array(16);
+    return isLegacyGgml(head.subarray(0, await file.read(head, 0)));
   } finally {
     await file.close();
   }

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { sourceAsJson } from "../../src/cli/inspection.js";
 import { inspectSource } from "../../src/cli/source-inspection.js";
 import { describeSource } from "../../src/cli/source-text.js";
+import { legacyFixtures } from "../convert/legacy/fixtures.js";
 import { jauge, stories, temporaryFolder } from "./harness.js";
 
 const folder = temporaryFolder();
@@ -92,6 +93,25 @@ describe("jauge inspect of original weights", () => {
       tensors,
     });
     expect(JSON.parse(JSON.stringify(sourceAsJson(inspection)))).toEqual(inspection);
+  });
+
+  it("shows a GGML file of 2023 in GGUF's terms", async () => {
+    const files = [...legacyFixtures()];
+    for (const [name, { bytes }] of files) await writeFile(join(folder, name), bytes);
+    // the second parts go with the first
+    for (const [name] of files.filter(([name]) => !/\.\d$/.test(name))) {
+      const inspection = await inspectSource(join(folder, name));
+      expect(inspection.architecture, name).toBe("llama");
+      expect(inspection.metadata?.has("tokenizer.ggml.tokens"), name).toBe(true);
+      expect(
+        inspection.tensors.find((tensor) => tensor.name === "token_embd.weight")?.shape,
+        name,
+      ).toHaveLength(2);
+      expect([...describeSource(inspection, true)].join("\n")).toContain("llama.block_count");
+      expect(sourceAsJson(inspection)).toMatchObject({
+        metadata: { "llama.block_count": { type: "uint32" } },
+      });
+    }
   });
 
   it("is reached by the command, which leaves GGUF files as they were", async () => {
