@@ -19,7 +19,7 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
-import { anyText, commaList, scaledAdapters } from "./option-values.js";
+import { anyText, commaList, integer, positive, scaledAdapters } from "./option-values.js";
 import { outputOptions, pick } from "./options.js";
 
 const texts = localized(conversionMessages);
@@ -35,10 +35,19 @@ const adapterOptions = {
   loraScaled: list("--lora-scaled <FOLDER:SCALE,...>", scaledAdapters),
   base: value("--base <MODEL>", anyText),
 };
+/** What a source may leave unsaid. */
+const sourceOptions = {
+  pre: value("--pre <NAME>", anyText),
+  name: value("--name <TEXT>", anyText),
+  contextLength: value("--context-length <N>", integer(1, 2 ** 31 - 1)),
+  rmsEpsilon: value("--rms-epsilon <N>", positive),
+  ropeFreqBase: value("--rope-freq-base <N>", positive),
+};
 const verboseOption = pick(outputOptions, "verbose");
 
 type ConvertValues = Values<typeof convertOptions> &
   Values<typeof adapterOptions> &
+  Values<typeof sourceOptions> &
   TypeValues &
   WritingValues &
   Values<typeof dryRunOption>;
@@ -51,6 +60,7 @@ export function convertCommand(): CommandPart {
   addOptions(command, descriptions.headings.command, { ...convertOptions, ...dryRunOption }, texts.options);
   addOptions(command, mergingTexts.heading, adapterOptions, mergingTexts.options);
   addOptions(command, texts.headings.types, typeOptions, texts.options);
+  addOptions(command, texts.headings.source, sourceOptions, texts.options);
   addOptions(command, texts.headings.writing, writingOptions, texts.options);
   addOptions(
     command,
@@ -66,7 +76,7 @@ export function convertCommand(): CommandPart {
     examples(
       "jauge convert Llama-3.2-1B/ -o llama.gguf",
       "jauge convert Mixtral-8x7B/ -o mixtral.gguf --type Q3_K_M --imatrix mixtral.imatrix.gguf",
-      "jauge convert model.gguf -o model-bf16.gguf --type auto",
+      "jauge convert ggml-alpaca-7b-q4.bin -o alpaca.gguf --type auto",
       "jauge convert llama-7b-hf/ --lora alpaca-lora-7b/ -o alpaca.gguf",
       "jauge convert vicuna-7b-delta-v1.1/ --base llama-7b-hf/ -o vicuna.gguf",
       "jauge convert Qwen3-8B/ --type Q5_K_M --dry-run",
@@ -76,7 +86,7 @@ export function convertCommand(): CommandPart {
   return {
     command,
     tables: [
-      ...[convertOptions, adapterOptions, dryRunOption, typeOptions, writingOptions],
+      ...[convertOptions, adapterOptions, dryRunOption, typeOptions, sourceOptions, writingOptions],
       ...[libraryOptions, verboseOption],
     ],
   };
@@ -88,7 +98,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
   const isQuantised = type !== "auto" && tensorTypes[mixes[type]].quantised;
   const request: ConversionRequest = {
     source,
-    ...sourceOptions(values),
+    sourceOptions: { ...merged(values), ...unsaid(values, type !== "auto") },
     output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
     // what is quantised anew from a GGML file of 2023 is made from its own, finer scales, not from today's
     sourceOptions: {
@@ -104,13 +114,21 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
 }
 
 /** What is merged into the source. */
-function sourceOptions({
-  base,
-  lora = [],
-  loraScaled = [],
-}: ConvertValues): Pick<ConversionRequest, "sourceOptions"> {
+function merged({ base, lora = [], loraScaled = [] }: ConvertValues): ConversionRequest["sourceOptions"] {
   const loras = [...lora.map((path) => ({ path, scale: 1 })), ...loraScaled];
+  return { ...(base === undefined ? {} : { base }), ...(loras.length > 0 ? { loras } : {}) };
+}
+
+/** What the options say of the source. */
+function unsaid(values: ConvertValues, changesTypes: boolean): ConversionRequest["sourceOptions"] {
+  const { pre, name, contextLength, rmsEpsilon, ropeFreqBase, allowRequantize } = values;
   return {
-    sourceOptions: { ...(base === undefined ? {} : { base }), ...(loras.length > 0 ? { loras } : {}) },
+    ...(pre === undefined ? {} : { pre }),
+    ...(name === undefined ? {} : { name }),
+    ...(contextLength === undefined ? {} : { contextLength }),
+    ...(rmsEpsilon === undefined ? {} : { rmsEpsilon }),
+    ...(ropeFreqBase === undefined ? {} : { ropeFrequencyBase: ropeFreqBase }),
+    // blocks that become others anyway need no rounding to today's in between
+    ...(allowRequantize && changesTypes ? { exact: true } : {}),
   };
 }

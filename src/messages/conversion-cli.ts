@@ -30,6 +30,11 @@ const en = {
     imatrix: "importance matrix to quantise with (GGUF or .dat)",
     allowRequantize: "quantise again what is quantised already",
     keepSplit: "as many parts as the source has",
+    pre: "name of the pre-tokenizer, where its fingerprint is unknown: llama-bpe, qwen2, …",
+    name: "the model's name",
+    contextLength: "tokens the model was trained for; GGML files of 2023 do not say",
+    rmsEpsilon: "epsilon of the RMS norms; GGML files of 2023 do not say",
+    ropeFreqBase: "base of RoPE's frequencies; GGML files of 2023 do not say",
     dryRun: "show what would be written, tensor by tensor, and write nothing",
     restart: "forget what an interrupted start has done",
     force: "replace a file that is there already",
@@ -38,7 +43,7 @@ const en = {
     maxSize: "most bytes of tensor data in each part: 2GB, 500MiB",
     maxTensors: "most tensors in each part",
   },
-  headings: { types: "Types:", writing: "Writing:" },
+  headings: { source: "What the source does not say:", types: "Types:", writing: "Writing:" },
   expected: {
     mix: (f: { known: string }) => `one of ${f.known}`,
     tensorType: (f: { known: string }) =>
@@ -95,6 +100,11 @@ const fr: typeof en = {
     imatrix: "matrice d'importance pour quantifier (GGUF ou .dat)",
     allowRequantize: "quantifie de nouveau ce qui l'est déjà",
     keepSplit: "autant de parties que la source",
+    pre: "nom du pré-découpeur, où son empreinte est inconnue : llama-bpe, qwen2, …",
+    name: "nom du modèle",
+    contextLength: "jetons de l'entraînement du modèle ; les fichiers GGML de 2023 ne le disent pas",
+    rmsEpsilon: "epsilon des normes RMS ; les fichiers GGML de 2023 ne le disent pas",
+    ropeFreqBase: "base des fréquences de RoPE ; les fichiers GGML de 2023 ne le disent pas",
     dryRun: "montre ce qui serait écrit, tenseur par tenseur, sans rien écrire",
     restart: "oublie ce qu'un début interrompu a fait",
     force: "remplace un fichier qui existe déjà",
@@ -103,7 +113,7 @@ const fr: typeof en = {
     maxSize: "octets de tenseurs au plus dans chaque partie : 2GB, 500MiB",
     maxTensors: "tenseurs au plus dans chaque partie",
   },
-  headings: { types: "Types :", writing: "Écriture :" },
+  headings: { source: "Ce que la source ne dit pas :", types: "Types :", writing: "Écriture :" },
   expected: {
     mix: (f) => `un parmi ${f.known}`,
     tensorType: (f) =>

@@ -4,7 +4,7 @@ import type { ErrorText } from "./error-text.js";
 const en = {
   "requantise-refused": (f: { path: string; tensor: string; from: string; type: string }): ErrorText => ({
     what: `${f.path}: ${f.tensor} is quantised already (${f.from}); making it ${f.type} would lose quality twice`,
-    fix: "Quantise the original model instead, or give --allow-requantize.",
+    fix: "Keep its types with --type auto, quantise the original model instead, or give --allow-requantize.",
   }),
   "tensor-type-unfit": (f: { tensor: string; type: string; rowLength: number }): ErrorText => ({
     what: `${f.tensor}: its rows of ${f.rowLength} elements cannot be divided into blocks of ${f.type}`,
@@ -71,7 +71,7 @@ const en = {
 const fr: typeof en = {
   "requantise-refused": (f) => ({
     what: `${f.path} : ${f.tensor} est déjà quantifié (${f.from}) ; en faire ${f.type} perdrait deux fois en qualité`,
-    fix: "Quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
+    fix: "Gardez ses types avec --type auto, quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
   }),
   "tensor-type-unfit": (f) => ({
     what: `${f.tensor} : ses lignes de ${f.rowLength} éléments ne se divisent pas en blocs de ${f.type}`,
