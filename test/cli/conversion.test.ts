@@ -1,0 +1,54 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { jauge, stories, temporaryFolder } from "./harness.js";
+
+const folder = temporaryFolder();
+
+it("quantize writes a model that runs, and refuses to write over it", () => {
+  const output = join(folder, "q8.gguf");
+  const { status, stdout, stderr } = jauge(["quantize", stories, output, "q8_0"]);
+  expect(stderr).toMatch(/^GGUF, llama, F32: 1\.0 MB → /);
+  expect(stdout).toMatch(/q8\.gguf: [\d.]+ kB in [\d.]+ s/);
+  expect(status).toBe(0);
+  expect(readdirSync(folder)).toEqual(["q8.gguf"]);
+  expect(jauge(["run", output, "Once upon a time", "-n", "4", "--temp", "0"]).status).toBe(0);
+  const again = jauge(["quantize", stories, output, "Q4_K"]);
+  expect(again.status).toBe(3);
+  expect(again.stderr).toContain("--force");
+});
+
+it("convert tells a program what it does, by events", () => {
+  const output = join(folder, "plain.gguf");
+  const { status, stdout } = jauge(["convert", stories, "-o", output, "--type", "auto", "--json"]);
+  const events = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(status).toBe(0);
+  const kinds = events.map(({ event }) => event);
+  expect(kinds[0]).toBe("planned");
+  expect(kinds.slice(-2)).toEqual(["verifying", "done"]);
+  const last = events.findLast(({ event }) => event === "progress");
+  expect(last.bytes).toBe(last.totalBytes);
+  expect(events.at(-1).bytes).toBe(readFileSync(output).length);
+});
+
+it("a dry run shows every tensor and writes nothing", () => {
+  const output = join(folder, "dry.gguf");
+  const wishes = ["--tensor-type", "attn_v=Q8_0", "--output-tensor-type", "F16"];
+  const { status, stdout } = jauge(["quantize", stories, output, "Q4_0", "--dry-run", ...wishes]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^blk\.3\.attn_v\.weight +64×32 +F32 +Q8_0 /m);
+  expect(stdout).toMatch(/^47 tensors, 1\.0 MB → [\d.]+ kB of weights, [\d.]+ bits each$/m);
+  expect(existsSync(output)).toBe(false);
+});
+
+it("split and merge go there and back, and say what is missing", () => {
+  const parts = join(folder, "part");
+  expect(jauge(["split", stories, parts]).status).toBe(2);
+  expect(jauge(["split", stories, parts, "--max-tensors", "30"]).status).toBe(0);
+  const merged = join(folder, "merged.gguf");
+  expect(jauge(["merge", `${parts}-00002-of-00002.gguf`, merged]).status).toBe(0);
+  expect(jauge(["merge", merged, join(folder, "twice.gguf")]).status).toBe(3);
+});
