@@ -98,12 +98,8 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
   const isQuantised = type !== "auto" && tensorTypes[mixes[type]].quantised;
   const request: ConversionRequest = {
     source,
-    sourceOptions: { ...merged(values), ...unsaid(values, type !== "auto") },
+    sourceOptions: { ...merged(values), ...unsaid(values, type) },
     output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
-    // what is quantised anew from a GGML file of 2023 is made from its own, finer scales, not from today's
-    sourceOptions: {
-      exact: values.allowRequantize === true && !["auto", "Q4_0", "Q4_1", "Q8_0"].includes(type),
-    },
     wishes: { type, ...typeWishes(values) },
     // as llama.cpp's converter writes what is not quantised, and its quantiser what is
     division: { kind: "whole", order: isQuantised ? "layers" : "source" },
@@ -120,7 +116,7 @@ function merged({ base, lora = [], loraScaled = [] }: ConvertValues): Conversion
 }
 
 /** What the options say of the source. */
-function unsaid(values: ConvertValues, changesTypes: boolean): ConversionRequest["sourceOptions"] {
+function unsaid(values: ConvertValues, type: string): ConversionRequest["sourceOptions"] {
   const { pre, name, contextLength, rmsEpsilon, ropeFreqBase, allowRequantize } = values;
   return {
     ...(pre === undefined ? {} : { pre }),
@@ -128,7 +124,7 @@ function unsaid(values: ConvertValues, changesTypes: boolean): ConversionRequest
     ...(contextLength === undefined ? {} : { contextLength }),
     ...(rmsEpsilon === undefined ? {} : { rmsEpsilon }),
     ...(ropeFreqBase === undefined ? {} : { ropeFrequencyBase: ropeFreqBase }),
-    // blocks that become others anyway need no rounding to today's in between
-    ...(allowRequantize && changesTypes ? { exact: true } : {}),
+    // what is quantised anew from a GGML file of 2023 is made from its own, finer scales, not from today's
+    ...(allowRequantize && !["auto", "Q4_0", "Q4_1", "Q8_0"].includes(type) ? { exact: true } : {}),
   };
 }
