@@ -13,8 +13,12 @@ export interface JobEstimate {
   sharedTokens: number;
   /** Whether every measured line has a limit to its answer. */
   areLimited: boolean;
+  /** Prompt and answer of the longest line, or of one that is nearly as long. */
+  longestTokens: number;
 }
 
+/** Tokens of an answer whose length nothing limits, where the person does not say what to expect. */
+export const usualAnswer = 256;
 /** Lines whose tokens are counted. */
 const sampleSize = 512;
 /** Shorter common beginnings are computed again. */
@@ -33,12 +37,19 @@ export async function estimateLines(
 ): Promise<JobEstimate> {
   const { random = Math.random } = options;
   const sample: BatchRequest[] = [];
+  let longest: BatchRequest | undefined;
+  let mostCharacters = -1;
   let lines = 0;
   let badLines = 0;
   for await (const { request } of items) {
     lines++;
     if (request instanceof Error) badLines++;
     else {
+      const characters = charactersOf(request);
+      if (characters > mostCharacters) {
+        longest = request;
+        mostCharacters = characters;
+      }
       const place = Math.floor(random() * (lines - badLines));
       if (sample.length < sampleSize) sample.push(request);
       else if (place < sampleSize) sample[place] = request;
@@ -46,6 +57,9 @@ export async function estimateLines(
   }
   const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
   const limits = sample.map((request) => answerTokens(request, options));
+  const totals = prompts.map(({ count }, index) => count + limits[index]!.tokens);
+  if (longest)
+    totals.push((await promptTokens(longest, tokenize)).count + answerTokens(longest, options).tokens);
   const scale = sample.length === 0 ? 0 : (lines - badLines) / sample.length;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const shared = sharedTokens(prompts.map(({ tokens }) => tokens));
@@ -56,7 +70,15 @@ export async function estimateLines(
     // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.
     sharedTokens: Math.round(scale * shared),
     areLimited: limits.every(({ isLimited }) => isLimited),
+    longestTokens: Math.max(0, ...totals),
   };
+}
+
+/** Of its texts; a token counts as four, its usual share of a text. */
+function charactersOf(request: BatchRequest): number {
+  if (request.kind === "chat") return request.messages.reduce((sum, { content }) => sum + content.length, 0);
+  const texts = request.kind === "completion" ? [request.prompt] : request.input;
+  return texts.reduce((sum, text) => sum + text.length * (typeof text === "string" ? 1 : 4), 0);
 }
 
 /** Seconds that the tokens take at a plan's speeds. */

@@ -2,6 +2,7 @@ import { greedy } from "../engine/sampling.js";
 import { isJaugeError, JaugeError } from "../errors.js";
 import type { Continuation, Generation, GenerationRequest } from "../executor/request.js";
 import type { UnderWay } from "./checkpoints.js";
+import { usualAnswer } from "./estimate.js";
 import { hash32 } from "./id-set.js";
 import type { BatchModel } from "./model.js";
 import type { AnswerOptions, BatchItem, BatchRequest } from "./request.js";
@@ -220,7 +221,7 @@ export class Runner {
     const prompt = kind === "chat" ? request.messages : request.prompt;
     const prepared = await this.model.prepare(prompt, options);
     const { tokens, maxTokens } = prepared;
-    const expectedTokens = maxTokens ?? this.options.expectedTokens ?? 256;
+    const expectedTokens = maxTokens ?? this.options.expectedTokens ?? usualAnswer;
     this.schedule.add({
       ...{ item, kind, request: prepared, tokens, expectedTokens, readyAt, crashes: 0 },
     });

@@ -1,5 +1,6 @@
-import { estimatedSeconds, estimateLines } from "../batch/estimate.js";
+import { estimatedSeconds, estimateLines, usualAnswer } from "../batch/estimate.js";
 import type { BatchSource } from "../batch/input/source.js";
+import { profileOfLines } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
 import { type LoadOptions, type ModelPlan, plan } from "../index.js";
 import { batchMessages } from "../messages/batch-view.js";
@@ -13,9 +14,6 @@ import { print } from "./terminal.js";
 
 const { estimate: texts } = localized(batchMessages);
 
-/** Tokens of an answer whose length nothing limits. */
-const usualTokens = 256;
-
 /** `jauge batch --estimate`: what the job takes, said before anything runs. */
 export async function estimateJob(
   source: BatchSource,
@@ -23,21 +21,15 @@ export async function estimateJob(
   load: LoadOptions,
   { values, defaults }: { values: BatchValues; defaults: AnswerOptions },
 ): Promise<void> {
-  const expectedTokens = values.expectTokens ?? usualTokens;
-  await using tokenizer = await openTokenizer(
-    modelPath,
-    {
-      ...(load.backend && { backend: load.backend }),
-      ...(load.libraryDirectory && { libraryDirectory: load.libraryDirectory }),
-    },
-    values,
-  );
+  const expectedTokens = values.expectTokens ?? usualAnswer;
+  await using tokenizer = await openTokenizer(modelPath, load, values);
   const lines = await estimateLines(source.items(), (text) => tokenizer.tokenize(text), {
     defaults,
     expectedTokens,
   });
+  const job = profileOfLines(lines, true);
   const { savedPlan, onProgress: _, onLog: __, onSpaceTaken: ___, ...wishes } = load;
-  const planned = savedPlan ?? (await plan(modelPath, wishes));
+  const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...(job && { job }) }));
   const seconds = estimatedSeconds(lines, planned.predicted);
   if (values.json) await print(`${JSON.stringify(asJson(lines, planned, seconds), undefined, 2)}\n`);
   else await print(`${asText(lines, planned, seconds, expectedTokens).join("\n")}\n`);

@@ -1,8 +1,10 @@
 import { randomInt } from "node:crypto";
 import { Command } from "@commander-js/extra-typings";
+import { usualAnswer } from "../batch/estimate.js";
 import { type BatchSource, openSource, type SourceOptions } from "../batch/input/source.js";
 import { Template } from "../batch/input/template.js";
 import { Job } from "../batch/job.js";
+import { profileOf } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
 import { type JobSettings, readSettings } from "../batch/settings.js";
 import { JaugeError } from "../errors.js";
@@ -10,6 +12,7 @@ import { batchMessages } from "../messages/batch-view.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import { defaultModelPath, type LoadOptions, type Model } from "../model.js";
+import type { JobProfile } from "../plan/job.js";
 import { openModelFile } from "../planner/sources/open.js";
 import { Interrupt } from "./batch-interrupt.js";
 import { type BatchValues, batchOptions, batchPromptOptions, recordedOptions } from "./batch-options.js";
@@ -17,7 +20,7 @@ import { type BatchView, batchView } from "./batch-view.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
 import { budgetOptionsOf, generateOptions, loadOptions } from "./library-options.js";
-import { openModel } from "./open-model.js";
+import { openModel, openTokenizer } from "./open-model.js";
 import { addOptions, type CommandPart } from "./option-spec.js";
 import { answerOptions, budgetOptions, modelOptions, outputOptions, samplingOptions } from "./options.js";
 import { formatNumber, oneLine } from "./plan-format.js";
@@ -104,12 +107,12 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
     if (job.finishedBefore > 0 && !values.json)
       note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
     const kind = await job.peek();
-    if (kind !== undefined)
-      model = await openModel(
-        modelPath,
-        { ...load, ...(kind === "embedding" && { embeddings: { pooling: "model" }, sequences: 1 }) },
-        values,
-      );
+    if (kind === "embedding")
+      model = await openModel(modelPath, { ...load, embeddings: { pooling: "model" }, sequences: 1 }, values);
+    else if (kind === "text") {
+      const profile = await profileOfInput(name, reading, { modelPath, load, values, defaults });
+      model = await openModel(modelPath, { ...load, ...(profile && { job: profile }) }, values);
+    }
     await answer(job, model, { values, defaults, source, output, interrupt });
   } finally {
     try {
@@ -121,6 +124,21 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
       interrupt.done();
     }
   }
+}
+
+/** What the lines of a file are like; a pipe can be read but once. */
+async function profileOfInput(
+  name: string,
+  reading: SourceOptions,
+  given: { modelPath: string; load: LoadOptions; values: BatchValues; defaults: AnswerOptions },
+): Promise<JobProfile | undefined> {
+  const { modelPath, load, values, defaults } = given;
+  if (load.savedPlan) return undefined;
+  const source = await openSource(name, reading);
+  if (source.totalBytes === undefined) return undefined;
+  await using tokenizer = await openTokenizer(modelPath, load, values);
+  const expectedTokens = values.expectTokens ?? usualAnswer;
+  return profileOf(source, (text) => tokenizer.tokenize(text), { defaults, expectedTokens });
 }
 
 async function answer(

@@ -41,11 +41,15 @@ function spaceTakenNote({ device, takenBytes, leftBytes }: SpaceTaken, yields: b
 /** Loads a model's vocabulary. Errors: `model-missing`, and those of `loadTokenizer`. */
 export async function openTokenizer(
   path: string,
-  options: Parameters<typeof loadTokenizer>[1],
+  { backend, libraryDirectory }: LoadOptions,
   output: OutputValues,
 ): Promise<Awaited<ReturnType<typeof loadTokenizer>>> {
   if (!existsSync(path)) throw new JaugeError("model-missing", { path });
-  return loadTokenizer(path, { ...options, ...(output.verbose ? { onLog: note } : {}) });
+  return loadTokenizer(path, {
+    ...(backend && { backend }),
+    ...(libraryDirectory && { libraryDirectory }),
+    ...(output.verbose ? { onLog: note } : {}),
+  });
 }
 
 /** Bytes of a model's file, or of all files of a split model (`name-00001-of-00003.gguf`). */

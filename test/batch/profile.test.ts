@@ -1,0 +1,49 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openSource } from "../../src/batch/input/source.js";
+import { profileOf } from "../../src/batch/profile.js";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "jauge-profile-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** A token for each character. */
+const tokenize = async (text: string) => Int32Array.from(text, (_, index) => index);
+
+async function profileOfLines(lines: object[], name = "job.jsonl") {
+  const path = join(folder, name);
+  await writeFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return profileOf(await openSource(path, {}), tokenize, { defaults: {}, expectedTokens: 256 });
+}
+
+test("a job's profile has its usual and its longest request", async () => {
+  const lines = Array.from({ length: 900 }, () => ({ prompt: "x".repeat(100), max_tokens: 20 }));
+  // One of a thousand: a sample of half of them may miss it.
+  const profile = await profileOfLines([...lines, { prompt: "x".repeat(3000), max_tokens: 500 }]);
+  expect(profile).toMatchObject({ requests: 901, answerTokens: expect.closeTo(20, -1) });
+  expect(profile!.promptTokens).toBeGreaterThanOrEqual(100);
+  expect(profile!.promptTokens).toBeLessThan(120);
+  expect(profile!.longest).toBeGreaterThanOrEqual(3500);
+  expect(profile!.longest).toBeLessThan(4096);
+});
+
+test("answers that nothing limits have room for the usual context", async () => {
+  const profile = await profileOfLines([{ prompt: "short" }]);
+  expect(profile).toMatchObject({ answerTokens: 256, longest: 4096, requests: 1 });
+});
+
+test("of a file that is too long to be read beforehand, later lines may be longer", async () => {
+  const lines = Array.from({ length: 20_002 }, () => ({ prompt: "x".repeat(500), max_tokens: 100 }));
+  const profile = await profileOfLines(lines);
+  expect(profile!.requests).toBeUndefined();
+  expect(profile!.longest).toBeGreaterThanOrEqual(1200);
+  expect(profile!.longest).toBeLessThanOrEqual(4096);
+});
+
+test("a file without a line that can be read has none", async () => {
+  expect(await profileOfLines([{ nonsense: 1 }])).toBeUndefined();
+});
