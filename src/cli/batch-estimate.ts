@@ -43,7 +43,7 @@ function asJson(lines: Lines, { predicted, settings, fits, notes }: ModelPlan, s
   const { prefillTokensPerSecond, decodeTokensPerSecond, limitedBy, explanation } = predicted;
   return {
     ...lines,
-    seconds: Math.round(seconds * 10) / 10,
+    seconds: Number(seconds.toPrecision(3)),
     ...{ prefillTokensPerSecond, decodeTokensPerSecond, sequences: settings.sequences, fits },
     regime: { limitedBy, explanation, notes },
     energyJoules: null,

@@ -138,7 +138,7 @@ async function profileOfInput(
   if (source.totalBytes === undefined) return undefined;
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const expectedTokens = values.expectTokens ?? usualAnswer;
-  return profileOf(source, (text) => tokenizer.tokenize(text), { defaults, expectedTokens });
+  return await profileOf(source, (text) => tokenizer.tokenize(text), { defaults, expectedTokens });
 }
 
 async function answer(

@@ -144,7 +144,6 @@ describe("a hardware file", () => {
   it.each<[string, () => string, string]>([
     ["no JSON", () => written("{"), "JSON"],
     ["no object", () => written("[]"), "JSON"],
-    ["a folder", () => folder, "JSON"],
     [
       "a field that is missing",
       () =>
@@ -232,6 +231,13 @@ describe("a hardware file", () => {
     expect(isJaugeError(error, "hardware-file-invalid"), String(error)).toBe(true);
     expect(error.facts).toMatchObject({ path: file, field });
     expect(error.facts.problem).not.toBe("");
+  });
+
+  it("that is a folder cannot be read", async () => {
+    await expect(readHardwareFile(folder)).rejects.toMatchObject({
+      code: "file-unreadable",
+      facts: { path: folder },
+    });
   });
 
   it("that is neither a file nor a profile is refused with their names", async () => {

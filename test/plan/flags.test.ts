@@ -129,7 +129,7 @@ describe("a plan as llama.cpp's options", () => {
       .tuple(
         fc.record({
           gpuLayers: fc.integer({ min: -1, max: 200 }),
-          contextLength: fc.integer({ min: 1, max: 200_000 }),
+          contextLength: fc.integer({ min: 1, max: 65_536 }),
           sequences: fc.integer({ min: 1, max: 256 }),
           microBatch: fc.integer({ min: 1, max: 8192 }),
           kvLayout: fc.constantFrom("separate" as const, "unified" as const),
