@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { WritableValue } from "../../src/gguf/encode.js";
 import { fileTypes } from "../../src/gguf/outline.js";
 import { readGguf } from "../../src/gguf/reader.js";
-import { tensorBytes } from "../../src/gguf/tensor-types.js";
+import { tensorBytes, tensorTypes } from "../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
 import type { HeaderSource } from "../../src/planner/sources/header-source.js";
@@ -16,6 +16,7 @@ import {
   needsImportanceMatrix,
   tensorTypesOfMix,
 } from "../../src/quantize/mixes.js";
+import { isQuantisable } from "../../src/quantize/quantisable.js";
 import { temporaryFolder } from "../gguf/temporary.js";
 import { publicConfigs } from "../planner/sources/public-configs.js";
 import { nativeLogs, nativeTypes } from "./native.js";
@@ -33,7 +34,13 @@ describe("the types of a mix", () => {
     const source = sourceFromConfig(publicConfigs[name], { name, mix: "F16" });
     await mkdir(temporary.path(name));
     const ghost = await source.writeGhost(temporary.path(name));
-    const choices = mixNames.flatMap((mix) => [
+    // llama.cpp ends with an error where rows do not divide into the blocks of these: no other type stands in.
+    const cannotBe = ({ blockElements }: { blockElements: number }) =>
+      source.tensors.some((tensor) => isQuantisable(tensor) && tensor.shape[0]! % blockElements !== 0);
+    const possible = mixNames.filter(
+      (mix) => (mix !== "Q1_0" && mix !== "Q2_0") || !cannotBe(tensorTypes[mix]),
+    );
+    const choices = possible.flatMap((mix) => [
       { mix, importanceMatrix: false },
       { mix, importanceMatrix: true },
     ]);
