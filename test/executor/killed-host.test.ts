@@ -77,8 +77,12 @@ describe.each(["separate", "unified"] as const)("%s KV cache", (kvLayout) => {
     ["early and late", [3, 38]],
   ])("killed in a step: %s", async (_, moments) => {
     await using served = await serve({ ...plan, kvLayout });
+    // The answer of a step may be on its way already: the next one to be killed is a host that was started anew.
+    let kills = 0;
     observe(served.engine, (index) => {
-      if (moments.includes(index)) killHost(served.engine);
+      if (kills !== served.engine.restarts || index < (moments[kills] ?? Number.POSITIVE_INFINITY)) return;
+      kills++;
+      killHost(served.engine);
     });
     await expectUndisturbed(await submitAll(served));
     expect(served.engine.restarts).toBe(moments.length);
