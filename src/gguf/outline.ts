@@ -82,6 +82,7 @@ export function outlineOf(model: Pick<ModelFile, "metadata" | "tensors">): Model
     const id = metadata.number(`tokenizer.ggml.${name}_token_id`);
     return id !== undefined && id >= 0 && id < (tokens?.count ?? 0) ? id : undefined;
   };
+  const rowsOf = (tensor: string) => model.tensors.find(({ name }) => name === tensor)?.shape[1];
   const experts = number("expert_count");
   const poolingType = number("pooling_type");
 
@@ -104,7 +105,7 @@ export function outlineOf(model: Pick<ModelFile, "metadata" | "tensors">): Model
       ? metadata.perLayer(key("expert_used_count"), layers)?.reduce((a, b) => Math.max(a, b), 0)
       : undefined,
     expertFeedForwardSize: firstNumber(metadata.get(key("expert_feed_forward_length"))?.value),
-    vocabularySize: tokens?.count ?? number("vocab_size"),
+    vocabularySize: tokens?.count ?? number("vocab_size") ?? rowsOf("token_embd.weight"),
     tokenizer: metadata.string("tokenizer.ggml.model"),
     preTokenizer: metadata.string("tokenizer.ggml.pre"),
     bosTokenId: specialToken("bos"),
