@@ -1,5 +1,5 @@
 import { withScratch } from "./scratch.js";
-import { type View, workingBytes } from "./view.js";
+import { inBands, type View } from "./view.js";
 
 /** Decodes `count` elements from the start of `source`'s buffer (aligned) into `target`. */
 export interface Decoder {
@@ -71,23 +71,9 @@ export function decoded(
 ): View {
   const elements = raw.rowBytes / decoder.bytes;
   const rowBytes = elements * 4;
-  const rowsAtOnce = Math.max(1, Math.floor(workingBytes / rowBytes));
-  return {
-    type: "F32",
-    rows: raw.rows,
-    rowBytes,
-    async readRows(target, firstRow) {
-      const count = target.byteLength / rowBytes;
-      for (let done = 0; done < count; ) {
-        const rows = Math.min(rowsAtOnce, count - done);
-        const bytes = target.subarray(done * rowBytes, (done + rows) * rowBytes);
-        await readChunk(bytes, firstRow + done, rows);
-        done += rows;
-      }
-    },
-  };
+  return { type: "F32", rows: raw.rows, rowBytes, readRows: inBands(rowBytes, readBand) };
 
-  function readChunk(target: Uint8Array, firstRow: number, rows: number): Promise<void> {
+  function readBand(target: Uint8Array, firstRow: number, rows: number): Promise<void> {
     const sourceBytes = rows * raw.rowBytes;
     const isAligned = target.byteOffset % 4 === 0;
     const valuesAt = Math.ceil(sourceBytes / 4) * 4;

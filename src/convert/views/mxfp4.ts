@@ -1,5 +1,5 @@
 import { withScratch } from "./scratch.js";
-import { type View, workingBytes } from "./view.js";
+import { inBands, type View } from "./view.js";
 
 /** Bytes of the values of one block of 32, and of a block with its scale as GGUF has it. */
 const valueBytes = 16;
@@ -18,29 +18,15 @@ export function mxfp4(blocks: View, scales: View): View {
   if (blocks.rows !== scales.rows || blocks.rowBytes !== perRow * valueBytes)
     throw new RangeError("blocks and scales do not fit each other");
   const rowBytes = perRow * blockBytes;
-  const rowsAtOnce = Math.max(1, Math.floor(workingBytes / rowBytes));
-  return {
-    type: "MXFP4",
-    rows: blocks.rows,
-    rowBytes,
-    async readRows(target, firstRow) {
-      const count = target.byteLength / rowBytes;
-      for (let done = 0; done < count; ) {
-        const rows = Math.min(rowsAtOnce, count - done);
-        const bytes = target.subarray(done * rowBytes, (done + rows) * rowBytes);
-        await withScratch(rows * (blocks.rowBytes + perRow), async (scratch) => {
-          const values = scratch.subarray(0, rows * blocks.rowBytes);
-          const exponents = scratch.subarray(values.length);
-          await Promise.all([
-            blocks.readRows(values, firstRow + done),
-            scales.readRows(exponents, firstRow + done),
-          ]);
-          repack(values, exponents, bytes);
-        });
-        done += rows;
-      }
-    },
-  };
+  const readRows = inBands(rowBytes, (target, firstRow, rows) =>
+    withScratch(rows * (blocks.rowBytes + perRow), async (scratch) => {
+      const values = scratch.subarray(0, rows * blocks.rowBytes);
+      const exponents = scratch.subarray(values.length);
+      await Promise.all([blocks.readRows(values, firstRow), scales.readRows(exponents, firstRow)]);
+      repack(values, exponents, target);
+    }),
+  );
+  return { type: "MXFP4", rows: blocks.rows, rowBytes, readRows };
 }
 
 function repack(values: Uint8Array, exponents: Uint8Array, target: Uint8Array): void {

@@ -22,6 +22,21 @@ export const elementBytes: Record<FloatType | "U8", number> = { F32: 4, F16: 2, 
 /** Bytes that one step of a view works on where it cannot read straight into its target. */
 export const workingBytes = 4 * 1024 * 1024;
 
+/** A `readRows` that makes as many rows at a time, with `readBand`, as its working memory holds. */
+export function inBands(
+  rowBytes: number,
+  readBand: (target: Uint8Array, firstRow: number, rows: number) => Promise<void>,
+): View["readRows"] {
+  const rowsAtOnce = Math.max(1, Math.floor(workingBytes / rowBytes));
+  return async (target, firstRow) => {
+    const count = target.byteLength / rowBytes;
+    for (let done = 0; done < count; done += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, count - done);
+      await readBand(target.subarray(done * rowBytes, (done + rows) * rowBytes), firstRow + done, rows);
+    }
+  };
+}
+
 /** The same bytes in rows of `count` rows each. */
 export function grouped(view: View, count: number): View {
   if (count === 1) return view;
