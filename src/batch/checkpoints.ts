@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { TokenLogprobs } from "../engine/protocol.js";
 import type { Continuation, GenerationRequest } from "../executor/request.js";
 import { linesOf } from "./input/lines.js";
-import { writeFailed } from "./lock.js";
+import { writeFailed } from "./write-failed.js";
 
 /** What a file of checkpoints says of one line: a part of its answer, or all of its result, which waits for its turn. */
 type RecordLine =

@@ -1,10 +1,10 @@
 import { basename } from "node:path";
 import { JaugeError } from "../errors.js";
+import { FileLock, type LockErrors } from "../file-lock.js";
 import { Checkpoints } from "./checkpoints.js";
 import { IdSet } from "./id-set.js";
 import type { BatchSource } from "./input/source.js";
 import { Journal } from "./journal.js";
-import { FileLock } from "./lock.js";
 import type { BatchModel } from "./model.js";
 import { InOrder } from "./ordered.js";
 import type { BatchItem } from "./request.js";
@@ -19,6 +19,12 @@ import {
   settingsPath,
   writeSettings,
 } from "./settings.js";
+import { writeFailed } from "./write-failed.js";
+
+const lockErrors: LockErrors = {
+  held: (path, owner, lock) => new JaugeError("batch-locked", { path, owner, lock }),
+  failed: writeFailed,
+};
 
 export interface JobOptions {
   source: BatchSource;
@@ -111,7 +117,7 @@ export class Job {
    */
   static async open(options: JobOptions): Promise<Job> {
     const { output, force } = options;
-    const lock = await FileLock.acquire(output);
+    const lock = await FileLock.acquire(output, lockErrors);
     let journal: Journal | undefined;
     try {
       const before = await readSettings(output).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
 import { IdSet } from "./id-set.js";
-import { writeFailed } from "./lock.js";
+import { writeFailed } from "./write-failed.js";
 
 /** Lines that are written together, at most. */
 const mostBufferedBytes = 1 << 20;

@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { JaugeError } from "../errors.js";
 import type { InputBeginning } from "./input/source.js";
-import { writeFailed } from "./lock.js";
+import { writeFailed } from "./write-failed.js";
 
 /** What the answers of a job depend on: plain data, kept beside its output. */
 export interface JobSettings {

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { access, rename, stat, statfs, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { JaugeError } from "../errors.js";
+import { FileLock, type LockErrors } from "../file-lock.js";
+import { unwritable } from "../gguf/writer.js";
 import { differences } from "../messages/convert.js";
 import { localized } from "../messages/locale.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
@@ -37,13 +39,42 @@ export interface MakeOptions {
 /**
  * Writes a model's files, streaming: memory is bounded by the lanes' buffers, whatever the size of a tensor. Each file is
  * written under an unfinished name, with a journal beside the first one; an interrupted conversion is continued at the
- * last finished tensor by the same call. The files get their names when all is on the disk and verified.
+ * last finished tensor by the same call. The files get their names when all is on the disk and verified. One process at a time
+ * makes a file: the first one's name is locked meanwhile.
  *
- * Errors: `output-exists`, `output-is-source`, `disk-too-small`, `conversion-different`, `conversion-interrupted`,
+ * Errors: `conversion-locked`, `conversion-output-exists`, `output-is-folder`, `output-is-source`, `disk-too-small`, `conversion-different`, `conversion-interrupted`,
  * `conversion-disk-full`, `file-unwritable`, `quantised-data-invalid`; those of the source, and of `verify`.
  * Returns the bytes of all files.
  */
 export async function makeFiles(
+  model: ConvertibleModel,
+  files: readonly OutputFile[],
+  options: MakeOptions,
+): Promise<number> {
+  const { path } = files[0]!;
+  const lock = await FileLock.acquire(partialPath(path), lockErrors(path));
+  try {
+    return await makeLocked(model, files, options);
+  } finally {
+    await lock.release();
+  }
+}
+
+function lockErrors(path: string): LockErrors {
+  return {
+    held: (_, owner, lock) => new JaugeError("conversion-locked", { path, owner, lock }),
+    failed: (_, cause) => {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === "ENOSPC" || code === "EDQUOT")
+        return new JaugeError("conversion-disk-full", { path }, { cause });
+      return code === "ENOENT" || code === "ENOTDIR"
+        ? unwritable(dirname(path), cause)
+        : unwritable(path, cause);
+    },
+  };
+}
+
+async function makeLocked(
   model: ConvertibleModel,
   files: readonly OutputFile[],
   options: MakeOptions,
@@ -106,8 +137,8 @@ function digestOf(headers: readonly Uint8Array[], { weights }: MakeOptions): str
 }
 
 /**
- * The journal of an earlier start that this one continues. Errors: `conversion-different`, `output-exists`,
- * `output-is-source`.
+ * The journal of an earlier start that this one continues. Errors: `conversion-different`, `conversion-output-exists`,
+ * `output-is-folder`, `output-is-source`.
  */
 async function earlierWork(
   files: readonly OutputFile[],
@@ -139,6 +170,7 @@ async function earlierWork(
   }
   for (const { path } of files) {
     if (!(await exists(path))) continue;
+    if ((await stat(path)).isDirectory()) throw new JaugeError("output-is-folder", { path });
     if (await isSame(path, begun.source)) throw new JaugeError("output-is-source", { path });
     if (!overwrite) throw new JaugeError("conversion-output-exists", { path });
   }
@@ -155,7 +187,7 @@ async function checkRoom(files: readonly OutputFile[], bytes: number): Promise<v
     taken += (found?.blocks ?? 0) * 512;
   }
   const disk = await statfs(dirname(path)).catch(() => undefined);
-  if (!disk) return; // the folder is not there: opening the file says so
+  if (!disk) return; // not every system tells
   const freeBytes = disk.bavail * disk.bsize;
   const neededBytes = Math.max(0, bytes - taken);
   if (neededBytes > freeBytes) throw new JaugeError("disk-too-small", { path, neededBytes, freeBytes });

@@ -6,6 +6,18 @@ const en = {
     what: `${f.path}: ${f.tensor} is quantised already (${f.from}); making it ${f.type} would lose quality twice`,
     fix: "Keep its types with --type auto, quantise the original model instead, or give --allow-requantize.",
   }),
+  "source-unconvertible": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: the folder holds no model, or more than one`,
+    fix: "Name a folder with config.json (Hugging Face) or params.json (Meta) and the weights, or one file: .gguf, or .bin of 2023 (GGML).",
+  }),
+  "source-is-adapter": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is an adapter, and no model without its base`,
+    fix: `Merge it into its base: jauge convert BASE --lora ${f.path}. Or keep it apart: jauge adapter ${f.path} --base BASE`,
+  }),
+  "source-remote": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is an address, and what is converted is read from the disk`,
+    fix: "Download the model with all its files into one folder first, then name that folder.",
+  }),
   "tensor-type-unfit": (f: { tensor: string; type: string; rowLength: number }): ErrorText => ({
     what: `${f.tensor}: its rows of ${f.rowLength} elements cannot be divided into blocks of ${f.type}`,
     fix: "Choose a type with smaller blocks for this tensor, such as Q8_0, or F16.",
@@ -33,6 +45,14 @@ const en = {
   "conversion-output-exists": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is there already`,
     fix: "Choose another name, or give --force.",
+  }),
+  "conversion-locked": (f: { path: string; owner: string; lock: string }): ErrorText => ({
+    what: `${f.path}: another process is writing it (${f.owner})`,
+    fix: `Wait for it, or choose another name. If that process is surely gone, delete ${f.lock}.`,
+  }),
+  "output-is-folder": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is a folder`,
+    fix: "Name the file to write: -o FOLDER/NAME.gguf.",
   }),
   "output-is-source": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is the source itself`,
@@ -73,6 +93,18 @@ const fr: typeof en = {
     what: `${f.path} : ${f.tensor} est déjà quantifié (${f.from}) ; en faire ${f.type} perdrait deux fois en qualité`,
     fix: "Gardez ses types avec --type auto, quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
   }),
+  "source-unconvertible": (f) => ({
+    what: `${f.path} : le dossier ne contient aucun modèle, ou plusieurs`,
+    fix: "Nommez un dossier avec config.json (Hugging Face) ou params.json (Meta) et les poids, ou un seul fichier : .gguf, ou .bin de 2023 (GGML).",
+  }),
+  "source-is-adapter": (f) => ({
+    what: `${f.path} : est un adaptateur, qui n'est pas un modèle sans sa base`,
+    fix: `Fusionnez-le avec sa base : jauge convert BASE --lora ${f.path}. Ou gardez-le à part : jauge adapter ${f.path} --base BASE`,
+  }),
+  "source-remote": (f) => ({
+    what: `${f.path} : est une adresse, et ce qui se convertit est lu sur le disque`,
+    fix: "Téléchargez d'abord le modèle avec tous ses fichiers dans un dossier, puis nommez ce dossier.",
+  }),
   "tensor-type-unfit": (f) => ({
     what: `${f.tensor} : ses lignes de ${f.rowLength} éléments ne se divisent pas en blocs de ${f.type}`,
     fix: "Choisissez pour ce tenseur un type aux blocs plus petits, comme Q8_0, ou F16.",
@@ -100,6 +132,14 @@ const fr: typeof en = {
   "conversion-output-exists": (f) => ({
     what: `${f.path} : existe déjà`,
     fix: "Choisissez un autre nom, ou donnez --force.",
+  }),
+  "conversion-locked": (f) => ({
+    what: `${f.path} : un autre processus l'écrit (${f.owner})`,
+    fix: `Attendez-le, ou choisissez un autre nom. Si ce processus a sûrement disparu, effacez ${f.lock}.`,
+  }),
+  "output-is-folder": (f) => ({
+    what: `${f.path} : est un dossier`,
+    fix: "Nommez le fichier à écrire : -o DOSSIER/NOM.gguf.",
   }),
   "output-is-source": (f) => ({
     what: `${f.path} : est la source elle-même`,

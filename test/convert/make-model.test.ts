@@ -69,6 +69,40 @@ describe("a model that is made", () => {
   });
 });
 
+describe("a file that cannot be made", () => {
+  it("is being made already: the second process leaves it alone", async () => {
+    await mkdir(temporary.path("shared"));
+    const path = temporary.path("shared/model.gguf");
+    const model = modelDouble(shapes);
+    let second: Promise<string> | undefined;
+    const onProgress = () => {
+      second ??= codeOf(
+        makeFiles(model, asItIs(path, model), { ...options, restart: true, overwrite: true }),
+      );
+    };
+    await makeFiles(model, asItIs(path, model), { ...options, onProgress });
+    expect(await second).toBe("conversion-locked");
+    expect((await readGguf(path)).tensors.length).toBe(shapes.length);
+    expect(await readdir(temporary.path("shared"))).toEqual(["model.gguf"]);
+  });
+
+  it("is a folder, or in a folder that is not there: said before anything is written", async () => {
+    await mkdir(temporary.path("taken/folder.gguf"), { recursive: true });
+    const model = modelDouble([[32, 2]]);
+    const taken = temporary.path("taken/folder.gguf");
+    expect(await codeOf(makeFiles(model, asItIs(taken, model), { ...options, overwrite: true }))).toBe(
+      "output-is-folder",
+    );
+    expect(await readdir(temporary.path("taken"))).toEqual(["folder.gguf"]);
+    await expect(makeFiles(model, asItIs(temporary.path("no/x.gguf"), model), options)).rejects.toMatchObject(
+      {
+        code: "file-unwritable",
+        facts: { path: temporary.path("no") },
+      },
+    );
+  });
+});
+
 describe("an interrupted conversion", () => {
   it("goes on at the last finished tensor, and no GGUF is seen before its end", async () => {
     const model = modelDouble(shapes);
@@ -102,12 +136,11 @@ describe("an interrupted conversion", () => {
     expect(await begin()).toBe("conversion-interrupted");
     const touched = modelDouble(shapes, { fingerprint: "two" });
     const shorter = modelDouble(shapes.slice(1));
-    const others = [
-      codeOf(makeFiles(touched, asItIs(path, touched), options)),
-      codeOf(makeFiles(shorter, asItIs(path, shorter), options)),
-      codeOf(makeFiles(model, asItIs(path, model), { ...options, version: "other" })),
-    ];
-    expect(await Promise.all(others)).toEqual(others.map(() => "conversion-different"));
+    const different = "conversion-different";
+    expect(await codeOf(makeFiles(touched, asItIs(path, touched), options))).toBe(different);
+    expect(await codeOf(makeFiles(shorter, asItIs(path, shorter), options))).toBe(different);
+    const other = { ...options, version: "other" };
+    expect(await codeOf(makeFiles(model, asItIs(path, model), other))).toBe(different);
     await writeFile(`${path}.part.json`, '{"jauge":"conv');
     expect(await codeOf(makeFiles(model, asItIs(path, model), options))).toBe("conversion-different");
     await makeFiles(shorter, asItIs(path, shorter), { ...options, restart: true });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { isJaugeError, JaugeError } from "../errors.js";
+import { isJaugeError, type JaugeError } from "./errors.js";
 
 /** Who holds a lock. The start time tells a process from a later one with the same number. */
 interface Owner {
@@ -12,6 +12,14 @@ interface Owner {
   /** Of the system and of the process in it; absent where the system does not tell (all but Linux). */
   boot?: string;
   started?: string;
+}
+
+/** What a lock that cannot be had is told as, in the words of those who want it. */
+export interface LockErrors {
+  /** Another process has it; `owner` says which, `lock` is the file that says so. */
+  held: (path: string, owner: string, lock: string) => JaugeError;
+  /** The folder cannot be read or written. */
+  failed: (path: string, cause: unknown) => JaugeError;
 }
 
 /**
@@ -24,20 +32,20 @@ interface Owner {
 export class FileLock {
   private constructor(private readonly path: string) {}
 
-  /** Errors: `batch-locked`, `batch-write-failed`. */
-  static async acquire(file: string): Promise<FileLock> {
+  /** Errors: those of `errors`. */
+  static async acquire(file: string, errors: LockErrors): Promise<FileLock> {
     const target = resolve(file);
     const temporary = `${target}.lock-${randomBytes(6).toString("hex")}.tmp`;
     try {
       await writeFile(temporary, JSON.stringify(thisProcess()), { flag: "wx" });
-      const highest = await refuseLiving(target);
+      const highest = await refuseLiving(target, errors);
       const mine = `${target}.lock.${highest + 1}`;
       await link(temporary, mine).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code === "EEXIST") throw await locked(target, mine);
+        if (error.code === "EEXIST") throw await held(target, mine, errors);
         throw error;
       });
       try {
-        await refuseLiving(target, mine);
+        await refuseLiving(target, errors, mine);
         await removeDead(target, mine);
       } catch (error) {
         await rm(mine, { force: true });
@@ -46,7 +54,7 @@ export class FileLock {
       return new FileLock(mine);
     } catch (cause) {
       if (isJaugeError(cause)) throw cause;
-      throw writeFailed(target, cause);
+      throw errors.failed(target, cause);
     } finally {
       await rm(temporary, { force: true }).catch(() => {});
     }
@@ -57,21 +65,14 @@ export class FileLock {
   }
 }
 
-/** A failure to write as the error to show. */
-export function writeFailed(path: string, cause: unknown): JaugeError<"batch-write-failed"> {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const full = code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG";
-  return new JaugeError("batch-write-failed", { path, reason: message, full }, { cause });
-}
-
-/** The highest number that a lock has. Errors: `batch-locked` where a lock other than `mine` has a living owner. */
-async function refuseLiving(target: string, mine?: string): Promise<number> {
+/** The highest number that a lock has. Errors: `errors.held` where a lock other than `mine` has a living owner. */
+async function refuseLiving(target: string, errors: LockErrors, mine?: string): Promise<number> {
   let highest = 0;
   for (const { path, number } of await locksOf(target)) {
     highest = Math.max(highest, number);
     if (path === mine) continue;
     const owner = await ownerOf(path);
-    if (owner && isAlive(owner)) throw await locked(target, path);
+    if (owner && isAlive(owner)) throw await held(target, path, errors);
   }
   return highest;
 }
@@ -96,10 +97,10 @@ async function locksOf(target: string): Promise<{ path: string; number: number }
     .map((name) => ({ path: join(dirname(target), name), number: Number(name.slice(prefix.length)) }));
 }
 
-async function locked(target: string, lock: string): Promise<JaugeError> {
+async function held(target: string, lock: string, errors: LockErrors): Promise<JaugeError> {
   const owner = await ownerOf(lock);
   const text = owner ? `PID ${owner.pid}, ${owner.host}` : "?";
-  return new JaugeError("batch-locked", { path: target, owner: text, lock });
+  return errors.held(target, text, lock);
 }
 
 /** Undefined where the lock is gone, or is none of ours. */
