@@ -89,7 +89,7 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
   }
   const { output } = values;
   if (output === undefined)
-    throw new JaugeError("option-needs", { option: "jauge batch", other: "--output" });
+    throw new JaugeError("option-missing", { command: "jauge batch", option: "--output" });
   const before = await readSettings(output).catch(() => undefined);
   const source = await openSource(name, reading, before?.input);
   const settings: JobSettings = {

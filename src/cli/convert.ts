@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import type { ConversionRequest } from "../convert/conversion.js";
 import { tensorTypes } from "../gguf/tensor-types.js";
@@ -99,7 +99,9 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
   const request: ConversionRequest = {
     source,
     sourceOptions: { ...merged(values), ...unsaid(values, type) },
-    output: values.output ?? `${basename(source).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
+    output:
+      values.output ??
+      `${basename(resolve(source)).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
     wishes: { type, ...typeWishes(values) },
     // as llama.cpp's converter writes what is not quantised, and its quantiser what is
     division: { kind: "whole", order: isQuantised ? "layers" : "source" },

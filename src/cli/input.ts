@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
+import { unreadable } from "../gguf/byte-source.js";
 import { formatBytes } from "../units.js";
 
 /** No prompt is larger: a context of a million tokens is about 4 MB of text. */
@@ -19,7 +20,7 @@ export async function readTextFile(path: string): Promise<string> {
     }
   } catch (cause) {
     if (cause instanceof JaugeError) throw cause;
-    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+    throw unreadable(path, cause);
   }
 }
 

@@ -43,11 +43,11 @@ export function mergeCommand(): CommandPart {
 
 type SplitValues = Values<typeof partOptions> & WritingValues;
 
-/** Errors: `option-needs`; those of `runConversion`. */
+/** Errors: `option-missing`; those of `runConversion`. */
 async function split(source: string, output: string, values: SplitValues): Promise<void> {
   const { maxSize: bytes, maxTensors: tensors } = values;
   if (bytes === undefined && tensors === undefined)
-    throw new JaugeError("option-needs", { option: "split", other: "--max-size" });
+    throw new JaugeError("option-missing", { command: "jauge split", option: "--max-size" });
   const division = { kind: "limited" as const, ...(bytes ? { bytes } : {}), ...(tensors ? { tensors } : {}) };
   await runJob({ copy: true, source, output, division, ...writingWishes(values) }, values);
 }

@@ -78,12 +78,13 @@ export function targetCommand(): CommandPart {
   return { command, tables: [targetOptions, writingOptions, libraryOptions, verboseOption] };
 }
 
-/** Errors: `option-needs`, `target-too-small`; those of `runMeasurement` and `runConversion`. */
+/** Errors: `option-missing`, `target-too-small`; those of `runMeasurement` and `runConversion`. */
 async function target(source: string, values: TargetValues): Promise<void> {
   const { size, output, imatrix } = values;
-  if (size === undefined) throw new JaugeError("option-needs", { option: "jauge target", other: "--size" });
+  if (size === undefined)
+    throw new JaugeError("option-missing", { command: "jauge target", option: "--size" });
   if (output === undefined && !values.dryRun)
-    throw new JaugeError("option-needs", { option: "jauge target", other: "--output" });
+    throw new JaugeError("option-missing", { command: "jauge target", option: "--output" });
   const measured = await measure(source, values);
   const mix = typesWithin(measured.tensors, measured.fixedBytes, size);
   const { least, most } = sizesOf(measured.tensors, measured.fixedBytes);

@@ -19,9 +19,10 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
  * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one.
- * Errors: `source-unrecognised`, `adapter-needs-original`, `file-unreadable`; those of the reader.
+ * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-needs-original`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(path: string, options: SourceOptions = {}): Promise<ConvertibleModel> {
+  if (/^(https?:\/\/|hf:)/i.test(path)) throw new JaugeError("source-remote", { path });
   const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
   if (found.isDirectory()) return openFolder(path, options);
   const head = await headOf(path);
@@ -29,6 +30,7 @@ export async function openModelSource(path: string, options: SourceOptions = {})
     const names = await readdir(dirname(path));
     if (names.includes("config.json") || names.includes("params.json"))
       return openFolder(dirname(path), options);
+    if (!isJson(head)) throw unknownFolder(dirname(path), names) ?? lacking(dirname(path), "config.json");
   }
   expectPlain(path, options);
   return isLegacyGgml(head) ? openLegacyGgml(path, options) : openGgufModel(path);
@@ -44,8 +46,19 @@ async function openFolder(folder: string, options: SourceOptions): Promise<Conve
     (name) => name.endsWith(".gguf") && !/^mmproj|-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
   );
   if (models.length === 1) return openGgufModel(join(folder, models[0]!));
-  const expected = "config.json, params.json, *.gguf";
-  throw new JaugeError("source-unrecognised", { path: folder, expected });
+  throw unknownFolder(folder, names) ?? new JaugeError("source-unconvertible", { path: folder });
+}
+
+/** What a folder lacks to be a model; undefined where nothing in it is one's part. */
+function unknownFolder(path: string, names: readonly string[]): JaugeError | undefined {
+  if (names.includes("adapter_config.json")) return new JaugeError("source-is-adapter", { path });
+  const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
+  if (has(/^consolidated\.\d+\.pth$/)) return lacking(path, "params.json");
+  return has(/\.safetensors$|^pytorch_model.*\.bin$/) ? lacking(path, "config.json") : undefined;
+}
+
+function lacking(path: string, file: string): JaugeError {
+  return new JaugeError("checkpoint-file-missing", { path, file });
 }
 
 /** Only models of Hugging Face have the names and the order of rows that adapters and deltas have. */
@@ -57,7 +70,11 @@ function expectPlain(path: string, { base, loras = [] }: SourceOptions): void {
 function isOfCheckpoint(head: Buffer): boolean {
   const text = head.toString("latin1");
   const isTorch = text.startsWith("PK\x03\x04") || head[0] === 0x80;
-  return isTorch || text[8] === "{" || /^(\xef\xbb\xbf)?\s*\{/.test(text);
+  return isTorch || text[8] === "{" || isJson(head);
+}
+
+function isJson(head: Buffer): boolean {
+  return /^(\xef\xbb\xbf)?\s*\{/.test(head.toString("latin1"));
 }
 
 /** The first bytes of a file; fewer where it has fewer. */

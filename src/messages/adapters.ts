@@ -97,7 +97,7 @@ const problemsFr: typeof problemsEn = {
 export const adapterProblems = { en: problemsEn, fr: problemsFr };
 
 const cliEn = {
-  description: "write a LoRA adapter of PEFT as a GGUF adapter, for --lora",
+  description: "Write a LoRA adapter of PEFT as a GGUF adapter, for --lora",
   folder: "folder of the adapter: adapter_config.json and adapter_model.safetensors or .bin",
   options: {
     base: "the model it was trained on: its folder or its config.json; no weights are needed",
@@ -107,7 +107,7 @@ const cliEn = {
     `${f.path}: ${f.bytes}, ${f.pairs} matrices of a ${f.architecture} model`,
 };
 const cliFr: typeof cliEn = {
-  description: "écrire un adaptateur LoRA de PEFT en adaptateur GGUF, pour --lora",
+  description: "Écrit un adaptateur LoRA de PEFT en adaptateur GGUF, pour --lora",
   folder: "dossier de l'adaptateur : adapter_config.json et adapter_model.safetensors ou .bin",
   options: {
     base: "le modèle sur lequel il a été entraîné : son dossier ou son config.json ; les poids ne servent pas",

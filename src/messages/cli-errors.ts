@@ -17,6 +17,10 @@ const en = {
     what: `${f.option} needs ${f.other}`,
     fix: `Add ${f.other}, or leave ${f.option} out.`,
   }),
+  "option-missing": (f: { command: string; option: string }): ErrorText => ({
+    what: `${f.command} needs ${f.option}`,
+    fix: `Add ${f.option}. See ${f.command} --help.`,
+  }),
   "usage-wrong": (f: { problem: string; command: string }): ErrorText => ({
     what: f.problem,
     fix: `See ${f.command} --help.`,
@@ -71,6 +75,10 @@ const fr: typeof en = {
   "option-needs": (f) => ({
     what: `${f.option} demande ${f.other}`,
     fix: `Ajoutez ${f.other}, ou retirez ${f.option}.`,
+  }),
+  "option-missing": (f) => ({
+    what: `${f.command} a besoin de ${f.option}`,
+    fix: `Ajoutez ${f.option}. Voyez ${f.command} --help.`,
   }),
   "usage-wrong": (f) => ({
     what: f.problem,

@@ -133,7 +133,8 @@ const fr: typeof en = {
   continuing: (f) => `reprise : ${f.percent} % étaient faits`,
   verifying: "relecture…",
   stopping: "arrêt ; ce qui est fait est gardé…",
-  done: (f) => `${f.path} : ${f.bytes} en ${f.seconds} s (${f.rate}/s lus), ${f.peak} de mémoire au plus`,
+  done: (f) =>
+    `${f.path} : ${f.bytes} en ${f.seconds.replace(".", ",")} s (${f.rate}/s lus), ${f.peak} de mémoire au plus`,
   parts: (f) => `${f.count} fichiers`,
 };
 

@@ -17,6 +17,10 @@ const en = {
     what: `${f.path}: part ${f.part} of ${f.count} of this model is not there`,
     fix: "Put all parts into the same folder under their original names: model.bin, model.bin.1, model.bin.2 and so on.",
   }),
+  "legacy-part-later": (f: { path: string; first: string }): ErrorText => ({
+    what: `${f.path}: is a later part of a model`,
+    fix: `Name its first part: ${f.first}`,
+  }),
   "legacy-type": (f: { path: string; tensor: string; type: string; format: string }): ErrorText => ({
     what: `${f.path}: ${f.tensor}: ${f.type} is no tensor type of ${f.format}`,
     fix: "The file is damaged or was written by a changed program. Download another file of the model.",
@@ -43,6 +47,10 @@ const fr: typeof en = {
   "legacy-part-missing": (f) => ({
     what: `${f.path} : la partie ${f.part} sur ${f.count} de ce modèle est absente`,
     fix: "Placez toutes les parties dans le même dossier sous leur nom d'origine : modele.bin, modele.bin.1, modele.bin.2, etc.",
+  }),
+  "legacy-part-later": (f) => ({
+    what: `${f.path} : est une partie d'un modèle, qui n'est pas la première`,
+    fix: `Nommez la première : ${f.first}`,
   }),
   "legacy-type": (f) => ({
     what: `${f.path} : ${f.tensor} : ${f.type} n'est pas un type de tenseur de ${f.format}`,

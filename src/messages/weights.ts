@@ -16,7 +16,7 @@ const en = {
   }),
   "weights-shape": (f: { path: string; tensor: string; found: string; expected: string }): ErrorText => ({
     what: `${f.path}: "${f.tensor}" is [${f.found}], and the configuration says [${f.expected}]`,
-    fix: "Check that config.json is of the same model as the weights (vocab_size, hidden_size, heads).",
+    fix: "Check that config.json (params.json) is of the same model as the weights (vocab_size, hidden_size, heads), and that all files of the weights are there.",
   }),
   "weights-type": (f: { path: string; tensor: string; type: string }): ErrorText => ({
     what: `${f.path}: "${f.tensor}" holds ${f.type}, no floating-point weights`,
@@ -39,7 +39,7 @@ const fr: typeof en = {
   }),
   "weights-shape": (f) => ({
     what: `${f.path} : « ${f.tensor} » est [${f.found}], et la configuration dit [${f.expected}]`,
-    fix: "Vérifiez que config.json est du même modèle que les poids (vocab_size, hidden_size, têtes).",
+    fix: "Vérifiez que config.json (params.json) est du même modèle que les poids (vocab_size, hidden_size, têtes), et que tous les fichiers des poids sont là.",
   }),
   "weights-type": (f) => ({
     what: `${f.path} : « ${f.tensor} » contient du ${f.type}, pas des poids à virgule flottante`,

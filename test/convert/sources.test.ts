@@ -1,4 +1,4 @@
-import { copyFile, mkdir, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -289,7 +289,30 @@ describe("opening a source", () => {
       await model.close();
     }
     await copyFile(storiesPath, join(folder, "other.gguf"));
-    expect(await failure(openModelSource(folder))).toMatchObject({ code: "source-unrecognised" });
+    expect(await failure(openModelSource(folder))).toMatchObject({ code: "source-unconvertible" });
+  });
+
+  it("says what a folder lacks, and what is no folder", async () => {
+    const holding = async (...names: string[]) => {
+      const folder = await mkdtemp(temporary.path("lacking-"));
+      for (const name of names) await writeFile(join(folder, name), "{}");
+      return failure(openModelSource(folder));
+    };
+    const missing = (file: string) => ({ code: "checkpoint-file-missing", facts: { file } });
+    expect(await holding("model-00001-of-00002.safetensors")).toMatchObject(missing("config.json"));
+    expect(await holding("pytorch_model.bin")).toMatchObject(missing("config.json"));
+    expect(await holding("consolidated.00.pth")).toMatchObject(missing("params.json"));
+    expect(await holding("adapter_config.json", "adapter_model.safetensors")).toMatchObject({
+      code: "source-is-adapter",
+    });
+    expect(await holding()).toMatchObject({ code: "source-unconvertible" });
+    await mkdir(temporary.path("lone"));
+    await writeFile(temporary.path("lone/weights.pt"), "PK\x03\x04");
+    expect(await failure(openModelSource(temporary.path("lone/weights.pt")))).toMatchObject(
+      missing("config.json"),
+    );
+    for (const address of ["hf:owner/model", "https://example.org/model.gguf"])
+      expect(await failure(openModelSource(address))).toMatchObject({ code: "source-remote" });
   });
 
   it("refuses what is no model", async () => {

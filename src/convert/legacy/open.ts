@@ -32,7 +32,7 @@ export function isLegacyGgml(head: Uint8Array): boolean {
  * others (`.1`, `.2`, …) lie beside it. docs/LEGACY.md says what is kept, what is rounded and what is assumed.
  *
  * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`, `legacy-part-missing`,
- * `legacy-type`; from `readRows` also `legacy-scale`.
+ * `legacy-part-later`, `legacy-type`; from `readRows` also `legacy-scale`.
  */
 export async function openLegacyGgml(path: string, options: LegacyOptions = {}): Promise<ConvertibleModel> {
   const files = await readParts(path);
@@ -66,9 +66,15 @@ async function readParts(path: string): Promise<LegacyFile[]> {
   const count = countParts(first);
   for (let part = 1; part < count; part++) {
     const file = await readLegacyFile(`${path}.${part}`, admitTensor).catch((error) => {
-      if (isJaugeError(error, "file-unreadable") && (error.cause as NodeJS.ErrnoException)?.code === "ENOENT")
-        throw new JaugeError("legacy-part-missing", { path: `${path}.${part}`, part: part + 1, count });
-      throw error;
+      if (
+        !isJaugeError(error, "file-unreadable") ||
+        (error.cause as NodeJS.ErrnoException)?.code !== "ENOENT"
+      )
+        throw error;
+      const later = /^(.+)\.([1-9]\d*)$/.exec(path);
+      if (later && Number(later[2]) < count)
+        throw new JaugeError("legacy-part-later", { path, first: later[1]! });
+      throw new JaugeError("legacy-part-missing", { path: `${path}.${part}`, part: part + 1, count });
     });
     const same =
       file.container === first.container &&

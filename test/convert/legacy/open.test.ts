@@ -153,6 +153,12 @@ describe("parts", () => {
       code: "legacy-part-missing",
       facts: { path: `${path}.1`, part: 2, count: 2 },
     });
+    await expect(openLegacyGgml(`${path}.2`)).rejects.toMatchObject({ code: "legacy-part-missing" });
+    await rename(`${path}.2`, `${path}.1`);
+    await expect(openLegacyGgml(`${path}.1`)).rejects.toMatchObject({
+      code: "legacy-part-later",
+      facts: { first: path },
+    });
     await put("odd.bin.1", { ...second!, hyperparameters: second!.hyperparameters.with(6, 3) });
     await expect(openLegacyGgml(path)).rejects.toMatchObject({
       facts: { path: `${path}.1`, field: "header" },
