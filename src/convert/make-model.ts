@@ -11,6 +11,7 @@ import { type Journal, readJournal, syncFolder, writeJournal } from "./journal.j
 import type { ConvertibleModel } from "./model.js";
 import type { OutputFile } from "./output-files.js";
 import { giveName, headerOf, PartFile, partialPath } from "./part-file.js";
+import { expectReplaceable } from "./replaceable.js";
 import { type ConversionProgress, type Weights, writeTensors } from "./write-tensors.js";
 
 export type { ConversionProgress } from "./write-tensors.js";
@@ -42,7 +43,7 @@ export interface MakeOptions {
  * last finished tensor by the same call. The files get their names when all is on the disk and verified. One process at a time
  * makes a file: the first one's name is locked meanwhile.
  *
- * Errors: `conversion-locked`, `conversion-output-exists`, `output-is-folder`, `output-is-source`, `disk-too-small`, `conversion-different`, `conversion-interrupted`,
+ * Errors: `conversion-locked`, those of `expectReplaceable`, `disk-too-small`, `conversion-different`, `conversion-interrupted`,
  * `conversion-disk-full`, `file-unwritable`, `quantised-data-invalid`; those of the source, and of `verify`.
  * Returns the bytes of all files.
  */
@@ -90,7 +91,8 @@ async function makeLocked(
     finished: [],
     complete: false,
   };
-  const journal = (await earlierWork(files, journalPath, begun, options)) ?? begun;
+  const journal =
+    (await earlierWork(files, journalPath, begun, model.files ?? [model.path], options)) ?? begun;
   if (!journal.complete) {
     await checkRoom(files, bytes);
     await writeJournal(journalPath, journal);
@@ -137,13 +139,14 @@ function digestOf(headers: readonly Uint8Array[], { weights }: MakeOptions): str
 }
 
 /**
- * The journal of an earlier start that this one continues. Errors: `conversion-different`, `conversion-output-exists`,
- * `output-is-folder`, `output-is-source`.
+ * The journal of an earlier start that this one continues. Errors: `conversion-different`; those of
+ * `expectReplaceable`.
  */
 async function earlierWork(
   files: readonly OutputFile[],
   journalPath: string,
   begun: Journal,
+  sources: readonly string[],
   { restart, overwrite }: MakeOptions,
 ): Promise<Journal | undefined> {
   const first = files[0]!.path;
@@ -168,12 +171,7 @@ async function earlierWork(
     if (difference !== undefined) throw new JaugeError("conversion-different", { path: first, difference });
     if (found.complete) return found;
   }
-  for (const { path } of files) {
-    if (!(await exists(path))) continue;
-    if ((await stat(path)).isDirectory()) throw new JaugeError("output-is-folder", { path });
-    if (await isSame(path, begun.source)) throw new JaugeError("output-is-source", { path });
-    if (!overwrite) throw new JaugeError("conversion-output-exists", { path });
-  }
+  for (const { path } of files) await expectReplaceable(path, { sources, overwrite });
   // a journal without its file says nothing
   return hasPart ? found : undefined;
 }
@@ -213,9 +211,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function isSame(path: string, other: string): Promise<boolean> {
-  const [a, b] = await Promise.all([stat(path), stat(other)].map((found) => found.catch(() => undefined)));
-  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 }

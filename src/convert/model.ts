@@ -9,6 +9,8 @@ import type { TensorShape } from "../gguf/writer.js";
 export interface ConvertibleModel {
   /** Path of the source, as errors name it. */
   readonly path: string;
+  /** Its files, where they are others than `path`. */
+  readonly files?: readonly string[];
   /** What the source is, for people: `safetensors, LlamaForCausalLM`. */
   readonly format: string;
   /** All keys but `general.file_type` and `general.quantization_version`, which say what the writer made of it. */

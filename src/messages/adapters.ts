@@ -102,6 +102,7 @@ const cliEn = {
   options: {
     base: "the model it was trained on: its folder or its config.json; no weights are needed",
     output: "file to write (the adapter's name with .gguf)",
+    force: "replace a file that is there already",
   },
   done: (f: { path: string; bytes: string; pairs: number; architecture: string }) =>
     `${f.path}: ${f.bytes}, ${f.pairs} matrices of a ${f.architecture} model`,
@@ -112,6 +113,7 @@ const cliFr: typeof cliEn = {
   options: {
     base: "le modèle sur lequel il a été entraîné : son dossier ou son config.json ; les poids ne servent pas",
     output: "fichier à écrire (le nom de l'adaptateur avec .gguf)",
+    force: "remplace un fichier qui existe déjà",
   },
   done: (f) => `${f.path} : ${f.bytes}, ${f.pairs} matrices d'un modèle ${f.architecture}`,
 };

@@ -50,6 +50,10 @@ const en = {
     what: `${f.path}: another process is writing it (${f.owner})`,
     fix: `Wait for it, or choose another name. If that process is surely gone, delete ${f.lock}.`,
   }),
+  "output-not-gguf": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is there already, and is no GGUF file`,
+    fix: "Choose another name. Only GGUF files are replaced; delete this one yourself if it is of no use.",
+  }),
   "output-is-folder": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is a folder`,
     fix: "Name the file to write: -o FOLDER/NAME.gguf.",
@@ -136,6 +140,10 @@ const fr: typeof en = {
   "conversion-locked": (f) => ({
     what: `${f.path} : un autre processus l'écrit (${f.owner})`,
     fix: `Attendez-le, ou choisissez un autre nom. Si ce processus a sûrement disparu, effacez ${f.lock}.`,
+  }),
+  "output-not-gguf": (f) => ({
+    what: `${f.path} : existe déjà, et n'est pas un fichier GGUF`,
+    fix: "Choisissez un autre nom. Seuls les fichiers GGUF sont remplacés ; effacez vous-même celui-ci s'il ne sert à rien.",
   }),
   "output-is-folder": (f) => ({
     what: `${f.path} : est un dossier`,

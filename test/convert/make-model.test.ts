@@ -103,6 +103,25 @@ describe("a file that cannot be made", () => {
   });
 });
 
+describe("a file that is there already", () => {
+  it("is replaced where that is said, if it is a GGUF or empty, and not the source's", async () => {
+    const path = temporary.path("there.gguf");
+    const model = modelDouble([[32, 2]]);
+    const make = (overwrite: boolean, files?: string[]) => {
+      const source = files ? { ...model, files } : model;
+      return codeOf(makeFiles(source, asItIs(path, source), { ...options, overwrite }));
+    };
+    await writeFile(path, "");
+    expect(await make(false)).toBe("conversion-output-exists");
+    expect(await make(true)).toBe("done");
+    expect(await make(true)).toBe("done");
+    expect(await make(true, [temporary.path("other.gguf"), path])).toBe("output-is-source");
+    await writeFile(path, "the weights of somebody");
+    expect(await make(true)).toBe("output-not-gguf");
+    expect(await readFile(path, "utf8")).toBe("the weights of somebody");
+  });
+});
+
 describe("an interrupted conversion", () => {
   it("goes on at the last finished tensor, and no GGUF is seen before its end", async () => {
     const model = modelDouble(shapes);
@@ -181,7 +200,7 @@ describe("a file is not written", () => {
     expect(await codeOf(makeFiles(source, asItIs(path, model), { ...options, overwrite: true }))).toBe(
       "output-is-source",
     );
-    expect(await codeOf(makeFiles(model, asItIs(path, model), { ...options, overwrite: true }))).toBe("done");
+    expect(await readFile(path, "utf8")).toBe("something");
   });
 
   it("where the disk has no room, or there is no folder", async () => {

@@ -43,6 +43,7 @@ export async function openGgufModel(path: string, { asIs = false } = {}): Promis
     );
     return {
       path: model.path,
+      files: model.shards.map((shard) => shard.path),
       format: formatOf(model),
       metadata,
       tensors: model.tensors.map((tensor) => convertible(model, tensor, files[tensor.shard]!)),
