@@ -77,6 +77,11 @@ export class Checkpoints {
     return checkpoints;
   }
 
+  /** Whether nothing of any answer is known. */
+  get isEmpty(): boolean {
+    return this.saved.size === 0 && this.held.size === 0;
+  }
+
   /** What is known of the answer to a request. */
   continuationOf(customId: string, request: GenerationRequest): Continuation | undefined {
     const saved = this.saved.get(customId);

@@ -119,19 +119,23 @@ export class Job {
     const { output, force } = options;
     const lock = await FileLock.acquire(output, lockErrors);
     let journal: Journal | undefined;
+    let checkpoints: Checkpoints | undefined;
     try {
       const before = await readSettings(output).catch((error: unknown) => {
         if (force) return undefined;
         throw error;
       });
-      const settings = merged(before, options);
       journal = await Journal.open(output, keyOfLine);
       const { finished } = journal;
-      const checkpoints = await Checkpoints.open(`${output}.partial`, (key) => finished.has(key));
+      checkpoints = await Checkpoints.open(`${output}.partial`, (key) => finished.has(key));
+      // A first attempt that came to nothing, by a wrong template for instance, binds no one.
+      const isBegun = finished.size > 0 || !checkpoints.isEmpty;
+      const settings = merged(before, options, isBegun);
       await cleanSettings(output);
       if (JSON.stringify(before) !== JSON.stringify(settings)) await writeSettings(output, settings);
       return new Job(options, settings, lock, journal, checkpoints);
     } catch (error) {
+      await checkpoints?.close({ isComplete: false }).catch(() => {});
       await journal?.close().catch(() => {});
       await lock.release();
       throw error;
@@ -330,10 +334,14 @@ function keyOf({ outcome, customId, number }: BatchOutcome): string {
 }
 
 /** The settings in force. Errors: `batch-settings-changed`. */
-function merged(before: JobSettings | undefined, { settings, force, output }: JobOptions): JobSettings {
+function merged(
+  before: JobSettings | undefined,
+  { settings, force, output }: JobOptions,
+  isBegun: boolean,
+): JobSettings {
   if (!before) return settings;
   const changed = differences(before, settings);
-  if (changed.length > 0 && !force)
+  if (changed.length > 0 && isBegun && !force)
     throw new JaugeError("batch-settings-changed", {
       path: settingsPath(output),
       differences: changed.join("\n"),

@@ -155,20 +155,34 @@ describe("a job", () => {
   });
 
   it("ends with the first that fails where it should, and goes on when that is corrected", async () => {
-    const job = new Case([...prompts(3), "no JSON", ...prompts(9).slice(3)]);
-    const error = await job.run({ failFast: true }).catch((thrown: unknown) => thrown);
-    expect(isJaugeError(error, "batch-stopped") && error.facts.line).toBe(4);
+    const bad = { custom_id: "new", prompt: "bad" };
+    const job = new Case([...prompts(29), bad]);
+    job.model.failure = (prompt) => (prompt === "bad" ? new JaugeError("prompt-empty", {}) : undefined);
+    const error = await job.run({ failFast: true }, { lookAhead: 1 }).catch((thrown: unknown) => thrown);
+    expect(isJaugeError(error, "batch-stopped") && error.facts.line).toBe(30);
+    expect(job.results.length).toBeGreaterThan(0);
     expect(job.results.every((line) => line.error === null)).toBe(true);
-    writeFileSync(
-      job.input,
-      readFileSync(job.input, "utf8").replace("no JSON", '{"custom_id":"new","prompt":"x"}'),
-    );
+    writeFileSync(job.input, readFileSync(job.input, "utf8").replace('"bad"', '"x"'));
     // Another input is other settings.
     expect(isJaugeError(await job.run().catch((thrown: unknown) => thrown), "batch-settings-changed")).toBe(
       true,
     );
     await job.run({ force: true });
-    expect(job.ids.toSorted()).toEqual([...idsOf(9), "new"].toSorted());
+    expect(job.ids.toSorted()).toEqual([...idsOf(29), "new"].toSorted());
+  });
+
+  it("takes other settings while nothing is answered", async () => {
+    const job = new Case(["no JSON", ...prompts(2)]);
+    const first = { settings: { options: { template: "a" } } };
+    const error = await job.run({ ...first, failFast: true }).catch((thrown: unknown) => thrown);
+    expect(isJaugeError(error, "batch-stopped")).toBe(true);
+    writeFileSync(job.input, readFileSync(job.input, "utf8").replace("no JSON\n", ""));
+    const second = { settings: { options: { template: "b" } } };
+    expect(await job.run(second)).toMatchObject({ done: 2, failed: 0 });
+    expect((await readSettings(job.output))?.options).toEqual({ template: "b" });
+    expect(
+      isJaugeError(await job.run(first).catch((thrown: unknown) => thrown), "batch-settings-changed"),
+    ).toBe(true);
   });
 
   it("refuses other settings, and says which", async () => {
