@@ -1,3 +1,14 @@
+/** Sequences of a batch, the next number that was considered, and the requests there are. */
+interface WidthFacts {
+  sequences: number;
+  next: number;
+  requests: number;
+}
+const atOnce = ({ sequences }: WidthFacts) =>
+  `${sequences} ${sequences === 1 ? "sequence" : "sequences"} at once`;
+const aLaFois = ({ sequences }: WidthFacts) =>
+  `${sequences} ${sequences === 1 ? "séquence" : "séquences"} à la fois`;
+
 /** What a plan says about itself: sentences that go into the plan as data. */
 const en = {
   /** What figures of decoding count for: a token, or one of each sequence. */
@@ -26,8 +37,14 @@ const en = {
   overflow: (f: { bytes: string }) =>
     `${f.bytes} do not fit into RAM and are read from the disk again and again`,
   assumed: "speeds are assumed, not measured here: run jauge doctor",
-  sequences: (f: { sequences: number }) =>
-    `${f.sequences} sequences at once: more would not be faster or do not fit`,
+  /** Why so many sequences run at once. */
+  width: {
+    speed: (f: WidthFacts) => `${atOnce(f)}: ${f.next} would not be faster`,
+    memory: (f: WidthFacts) => `${atOnce(f)}: ${f.next} do not fit, or only in ways that gain little`,
+    requests: (f: WidthFacts) =>
+      `${atOnce(f)}: ${f.requests === 1 ? "there is 1 request" : `there are ${f.requests} requests`}`,
+    most: (f: WidthFacts) => `${atOnce(f)}: the most there can be`,
+  },
   kvForMore: (f: { type: string; sequences: number }) =>
     `KV cache in ${f.type}: in f16 there is no room for ${f.sequences} sequences`,
   sharedCache: (f: { cells: number }) =>
@@ -77,7 +94,12 @@ const fr: typeof en = {
   deviceUnused: (f) => `${f.device} reste vide : ce qui y tient n'irait pas plus vite`,
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
-  sequences: (f) => `${f.sequences} séquences à la fois : davantage n'irait pas plus vite ou ne tient pas`,
+  width: {
+    speed: (f) => `${aLaFois(f)} : ${f.next} n'iraient pas plus vite`,
+    memory: (f) => `${aLaFois(f)} : ${f.next} ne tiennent pas, ou seulement de façons qui gagnent peu`,
+    requests: (f) => `${aLaFois(f)} : il y a ${f.requests} ${f.requests === 1 ? "requête" : "requêtes"}`,
+    most: (f) => `${aLaFois(f)} : le plus possible`,
+  },
   kvForMore: (f) => `cache KV en ${f.type} : en f16, il n'y a pas la place de ${f.sequences} séquences`,
   sharedCache: (f) =>
     `un cache KV de ${f.cells} jetons pour toutes les séquences : qui le trouve plein attend et continue ensuite`,

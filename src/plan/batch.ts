@@ -6,6 +6,7 @@ import {
   nearlyFits,
   type Solved,
   type SolveRequest,
+  type WidthLimit,
 } from "./fit.js";
 import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import type { Plan } from "./plan.js";
@@ -47,11 +48,33 @@ export async function bestThroughput(request: SolveRequest, start: Solved): Prom
     .flatMap((sequences) => [...otherCaches(request, { ...start.wanted, sequences })])
     .map(candidate)
     .filter(({ throughput }) => throughput >= worthOtherCache * best);
+  /** What seemed to fit, and does not. */
+  const refused = new Set<number>();
   for (const { fitter } of inOrder([...plain, ...others])) {
     const fitted = await fitter.fit();
-    if (fits(fitted)) return largerMicroBatch(request, { fitted, fitter, wanted: start.wanted });
+    if (!fits(fitted)) {
+      refused.add(fitter.settings.sequences);
+      continue;
+    }
+    const solved = await largerMicroBatch(request, { fitted, fitter, wanted: start.wanted });
+    if (wishes.sequences !== undefined) return solved;
+    const hasRoom = (sequences: number) =>
+      !refused.has(sequences) &&
+      plain.some((one) => one.fitter.settings.sequences === sequences && one.throughput > 0);
+    return { ...solved, widthLimit: widthLimit(fitter.settings.sequences, job?.requests, hasRoom) };
   }
   return start;
+}
+
+function widthLimit(
+  sequences: number,
+  requests: number | undefined,
+  hasRoom: (sequences: number) => boolean,
+): WidthLimit {
+  const next = sequenceCounts.find((count) => count > sequences);
+  if (next === undefined) return { by: "most" };
+  if (requests !== undefined && next > requests) return { by: "requests", requests };
+  return { by: hasRoom(next) ? "speed" : "memory", next };
 }
 
 /** Best first; of those that are as good as the best, the fewest sequences. */

@@ -211,10 +211,12 @@ function notesOf({ solved, request }: Description): string[] {
 }
 
 /** How a batch is computed, and why so. */
-function batchNotes({ fitted, wanted }: Solved, { wishes, machine }: SolveRequest): string[] {
+function batchNotes({ fitted, wanted, widthLimit }: Solved, { machine }: SolveRequest): string[] {
   const { plan, models, placement } = fitted;
   const { sequences } = plan;
-  const notes = wishes.sequences === undefined ? [texts.sequences({ sequences })] : [];
+  const notes = widthLimit
+    ? [texts.width[widthLimit.by]({ sequences, next: 0, requests: 0, ...widthLimit })]
+    : [];
   if (plan.kvTypeK !== wanted.kvTypeK) notes.push(texts.kvForMore({ type: plan.kvTypeK, sequences }));
   if (plan.kvLayout === "unified" && wanted.kvLayout !== "unified")
     notes.push(texts.sharedCache({ cells: plan.kvCells ?? 0 }));

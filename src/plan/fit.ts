@@ -75,7 +75,15 @@ export interface Solved {
   fitted: Fitted;
   fitter: Fitter;
   wanted: Plan;
+  /** Of a batch whose number of sequences was chosen. */
+  widthLimit?: WidthLimit;
 }
+
+/** Why a batch is not wider: the next number that was considered, and what speaks against it. */
+export type WidthLimit =
+  | { by: "speed" | "memory"; next: number }
+  | { by: "requests"; requests: number }
+  | { by: "most" };
 
 /** Steps of solving and measuring until both agree; two or three are usual. */
 const mostSteps = 8;

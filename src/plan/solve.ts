@@ -17,7 +17,9 @@ export async function solve(request: SolveRequest): Promise<Solved> {
   if (request.objective === "batch" && fits(found))
     return bestThroughput(request, { fitted: found, fitter: first, wanted });
   if (fits(found)) return { fitted: found, fitter: first, wanted };
-  return concede(request, first, { fitted: found, fitter: first, wanted });
+  const conceded = await concede(request, first, { fitted: found, fitter: first, wanted });
+  const isWidthFree = request.objective === "batch" && request.wishes.sequences === undefined;
+  return isWidthFree ? { ...conceded, widthLimit: { by: "memory", next: 2 } } : conceded;
 }
 
 /** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */

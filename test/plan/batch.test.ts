@@ -35,6 +35,7 @@ async function planned({ shape = dense, host, device, factor = 10, wishes = {}, 
   const solved = await solve(asked);
   return {
     plan: solved.fitted.plan,
+    widthLimit: solved.widthLimit,
     fitted: solved.fitted,
     throughput: throughputOf(solved.fitted, machine),
   };
@@ -59,10 +60,28 @@ describe("a batch's plan", () => {
   });
 
   test("has a context for the longest request, and no more sequences than requests", async () => {
-    const { plan } = await planned({ host: 8e9, job: { ...job, requests: 5 } });
+    const { plan, widthLimit } = await planned({ host: 8e9, job: { ...job, requests: 5 } });
+    expect(widthLimit).toEqual({ by: "requests", requests: 5 });
     expect(plan.contextLength).toBe(512);
     expect(plan.sequences).toBeLessThanOrEqual(5);
     expect(plan.sequences).toBeGreaterThan(1);
+  });
+
+  test("says what ends its width", async () => {
+    const cache = { kvTypeK: "f16", kvTypeV: "f16", kvLayout: "separate" } as const;
+    const tight = await planned({ host: 180e6, wishes: cache, job });
+    expect(tight.widthLimit).toMatchObject({ by: "memory" });
+    expect(tight.plan.sequences).toBeGreaterThan(1);
+    const next = (tight.widthLimit as { next: number }).next;
+    expect(next).toBeGreaterThan(tight.plan.sequences);
+    const wider = await planned({ host: 180e6, wishes: { ...cache, sequences: next }, job });
+    // Where the number is the person's, nothing is given up for it but the budget.
+    expect(fits(wider.fitted) && wider.plan.sequences === next).toBe(false);
+    expect(
+      (await planned({ host: 30e9, wishes: { ...cache, sequences: 3 }, job })).widthLimit,
+    ).toBeUndefined();
+    const roomy = await planned({ host: 30e9, job });
+    expect(roomy.widthLimit?.by).toBe(roomy.plan.sequences === 256 ? "most" : "speed");
   });
 
   test("leaves what the person fixed", async () => {
