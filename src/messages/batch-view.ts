@@ -20,7 +20,8 @@ const en = {
   note: "Output: OpenAI Batch result lines. Ctrl-C keeps what runs; the same command goes on.",
   waiting: "waiting for lines on standard input…",
   nothingLeft: (f: { path: string }) => `nothing is left to do: ${f.path} is complete`,
-  resumed: (f: { lines: string }) => `${f.lines} lines are done already`,
+  resumed: (f: { lines: string }) =>
+    f.lines === "1" ? "1 line is done already" : `${f.lines} lines are done already`,
   done: "done",
   failed: "failed",
   running: "running",
@@ -38,9 +39,9 @@ const en = {
   interrupted: "Interrupted; what ran is kept. To go on:",
   estimate: {
     lines: (f: { lines: string; bad: string }) =>
-      `${f.lines} lines${f.bad === "0" ? "" : `, ${f.bad} of them cannot be read`}`,
+      `${f.lines === "1" ? "1 line" : `${f.lines} lines`}${f.bad === "0" ? "" : `, ${f.bad} of them cannot be read`}`,
     tokensIn: (f: { tokens: string; each: string; sampled: string }) =>
-      `in   about ${f.tokens} tokens (${f.each} a line, measured over ${f.sampled} lines)`,
+      `in   about ${f.tokens} tokens (${f.each} a line, measured over ${f.sampled})`,
     tokensOut: (f: { tokens: string; each: string; assumption: string }) =>
       `out  about ${f.tokens} tokens (${f.each} a line: ${f.assumption})`,
     assumedLimits: "each answer as long as its limit allows",
@@ -49,7 +50,7 @@ const en = {
     shared: (f: { percent: string }) =>
       `${f.percent} of the prompt tokens are shared beginnings, computed once`,
     time: (f: { time: string; prefill: string; decode: string; sequences: string }) =>
-      `time about ${f.time}: ${f.sequences} sequences at once, ${f.prefill} tokens/s read, ${f.decode} written`,
+      `time about ${f.time}: ${f.sequences === "1" ? "1 sequence" : `${f.sequences} sequences`} at once, ${f.prefill} tokens/s read, ${f.decode} written`,
     regime: (f: { explanation: string }) => `regime: ${f.explanation}`,
     noEnergy: "energy: no device here reports its power",
   },
@@ -79,7 +80,7 @@ const fr: typeof en = {
   note: "Sortie : lignes de résultat OpenAI Batch. Ctrl-C garde ce qui tourne ; la même commande le reprend.",
   waiting: "des lignes sont attendues sur l'entrée standard…",
   nothingLeft: (f) => `il ne reste rien à faire : ${f.path} est complet`,
-  resumed: (f) => `${f.lines} lignes sont déjà faites`,
+  resumed: (f) => (f.lines === "1" ? "1 ligne est déjà faite" : `${f.lines} lignes sont déjà faites`),
   done: "faites",
   failed: "échouées",
   running: "en cours",
@@ -95,16 +96,16 @@ const fr: typeof en = {
     `${f.prompt} jetons lus (${f.cached} déjà en cache), ${f.output} écrits, ${f.speed} jetons/s`,
   interrupted: "Interrompu ; ce qui tournait est gardé. Pour continuer :",
   estimate: {
-    lines: (f) => `${f.lines} lignes${f.bad === "0" ? "" : `, dont ${f.bad} illisibles`}`,
-    tokensIn: (f) =>
-      `lus     environ ${f.tokens} jetons (${f.each} par ligne, mesurés sur ${f.sampled} lignes)`,
-    tokensOut: (f) => `écrits  environ ${f.tokens} jetons (${f.each} par ligne : ${f.assumption})`,
+    lines: (f) =>
+      `${f.lines === "1" ? "1 ligne" : `${f.lines} lignes`}${f.bad === "0" ? "" : `, dont ${f.bad} illisibles`}`,
+    tokensIn: (f) => `lus    environ ${f.tokens} jetons (${f.each} par ligne, mesurés sur ${f.sampled})`,
+    tokensOut: (f) => `écrits environ ${f.tokens} jetons (${f.each} par ligne : ${f.assumption})`,
     assumedLimits: "chaque réponse aussi longue que sa limite le permet",
     assumedDefault: (f) =>
       `${f.tokens} quand une ligne n'a pas de limite, sinon la limite ; --expect-tokens en dit autrement`,
     shared: (f) => `${f.percent} des jetons d'invite sont des débuts communs, calculés une fois`,
     time: (f) =>
-      `temps   environ ${f.time} : ${f.sequences} séquences à la fois, ${f.prefill} jetons/s lus, ${f.decode} écrits`,
+      `temps  environ ${f.time} : ${f.sequences === "1" ? "1 séquence" : `${f.sequences} séquences`} à la fois, ${f.prefill} jetons/s lus, ${f.decode} écrits`,
     regime: (f) => `régime : ${f.explanation}`,
     noEnergy: "énergie : aucun périphérique ici ne dit sa puissance",
   },

@@ -1,6 +1,10 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
 
+/** The names of what is wrong as a whole, and not one field of it. */
+const wholesEn: Record<string, string> = { line: "The line", row: "The row" };
+const wholesFr: Record<string, string> = { line: "La ligne", row: "La rangée" };
+
 const en = {
   "line-too-long": (f: { limitBytes: number }): ErrorText => ({
     what: `The line is longer than ${formatBytes(f.limitBytes)}`,
@@ -15,8 +19,8 @@ const en = {
     fix: "Write one JSON object a line, without line breaks in it.",
   }),
   "line-invalid": (f: { field: string; problem: string }): ErrorText => ({
-    what: `${f.field}: ${f.problem}`,
-    fix: `Correct ${f.field} of this line.`,
+    what: wholesEn[f.field] ? `${wholesEn[f.field]} ${f.problem}` : `${f.field}: ${f.problem}`,
+    fix: wholesEn[f.field] ? "Correct it in the input." : `Correct ${f.field} of this line.`,
   }),
   "line-unsupported": (f: { field: string }): ErrorText => ({
     what: `"${f.field}" is not supported: the answer would not be what it asks for`,
@@ -72,7 +76,7 @@ const en = {
   }),
   "batch-stopped": (f: { customId: string; line: number; problem: string }): ErrorText => ({
     what: `Line ${f.line} (${f.customId}) failed: ${f.problem}`,
-    fix: "Correct it and run the same command again, or go on past errors without --fail-fast.",
+    fix: "Correct it and run the same command again (with --force where it says that the input changed), or go on past errors without --fail-fast.",
   }),
 };
 
@@ -90,8 +94,8 @@ const fr: typeof en = {
     fix: "Écrivez un objet JSON par ligne, sans saut de ligne dedans.",
   }),
   "line-invalid": (f) => ({
-    what: `${f.field} : ${f.problem}`,
-    fix: `Corrigez ${f.field} de cette ligne.`,
+    what: wholesFr[f.field] ? `${wholesFr[f.field]} ${f.problem}` : `${f.field} : ${f.problem}`,
+    fix: wholesFr[f.field] ? "Corrigez-la dans l'entrée." : `Corrigez ${f.field} de cette ligne.`,
   }),
   "line-unsupported": (f) => ({
     what: `« ${f.field} » n'est pas pris en charge : la réponse ne serait pas celle demandée`,
@@ -147,7 +151,7 @@ const fr: typeof en = {
   }),
   "batch-stopped": (f) => ({
     what: `La ligne ${f.line} (${f.customId}) a échoué : ${f.problem}`,
-    fix: "Corrigez-la et relancez la même commande, ou passez outre les erreurs sans --fail-fast.",
+    fix: "Corrigez-la et relancez la même commande (avec --force si elle dit que l'entrée a changé), ou passez outre les erreurs sans --fail-fast.",
   }),
 };
 

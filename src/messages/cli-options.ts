@@ -25,7 +25,7 @@ const en = {
     cacheTypeK: "type of the keys in the KV cache (f16)",
     cacheTypeV: "type of the values in the KV cache (f16)",
     flashAttn: "flash attention (auto)",
-    parallel: "sequences that run at once (1)",
+    parallel: "sequences that run at once (1; for a batch, as many as pay)",
     kvUnified: "one KV cache that all sequences share",
     kvOffload: "KV cache on the devices of its layers (yes)",
     opOffload: "compute large batches on a device with weights streamed from RAM",
@@ -46,7 +46,7 @@ const en = {
   budget: {
     vram: "most memory of each device: 11.5GB, 8GiB, 90%, free-512MiB; by device: 0=11.5GB,1=8GiB",
     ram: "most RAM: 56GB, 56GiB, 90%, free-2GiB",
-    for: "what should be fastest: one chat, a batch of prompts, or the longest context (chat)",
+    for: "what should be fastest: one chat, a batch of prompts, or the longest context (chat; jauge batch: batch)",
     allowDisk: "allow weights that do not fit into RAM to be read from the disk again and again",
     plan: "load as a plan says that jauge plan --save wrote; refused where the model or the machine changed",
     yield: "move to a smaller plan, between requests, when another program needs the device's memory",
@@ -141,7 +141,7 @@ const fr: typeof en = {
     cacheTypeK: "type des clés du cache KV (f16)",
     cacheTypeV: "type des valeurs du cache KV (f16)",
     flashAttn: "flash attention (auto)",
-    parallel: "séquences simultanées (1)",
+    parallel: "séquences simultanées (1 ; pour un lot, autant qu'il est utile)",
     kvUnified: "un seul cache KV pour toutes les séquences",
     kvOffload: "cache KV sur les périphériques de ses couches (oui)",
     opOffload: "calculer les grands lots sur un périphérique, les poids lus depuis la RAM",
@@ -162,7 +162,7 @@ const fr: typeof en = {
   budget: {
     vram: "mémoire maximale de chaque périphérique : 11,5GB, 8GiB, 90%, free-512MiB ; ou 0=11,5GB,1=8GiB",
     ram: "RAM maximale : 56GB, 56GiB, 90%, free-2GiB",
-    for: "ce qui doit aller vite : une discussion, un lot d'invites, ou le plus long contexte (chat)",
+    for: "ce qui doit aller vite : une discussion, un lot d'invites, ou le plus long contexte (chat ; jauge batch : batch)",
     allowDisk: "permettre que des poids qui ne tiennent pas en RAM soient relus du disque sans cesse",
     plan: "charger selon un plan écrit par jauge plan --save ; refusé si le modèle ou la machine a changé",
     yield:

@@ -83,7 +83,11 @@ const en = {
       read: "read into memory",
     },
     threads: (f: { one: string; batch: string }) =>
-      f.one === f.batch ? `${f.one} threads` : `${f.one} threads, ${f.batch} for prompts`,
+      f.one === f.batch
+        ? f.one === "1"
+          ? "1 thread"
+          : `${f.one} threads`
+        : `${f.one} threads, ${f.batch} for prompts`,
   },
   predicted: {
     prefill: "prefill",
@@ -196,7 +200,12 @@ const fr: typeof en = {
       direct: "lu sans le cache de pages",
       read: "lu en mémoire",
     },
-    threads: (f) => (f.one === f.batch ? `${f.one} fils` : `${f.one} fils, ${f.batch} pour les invites`),
+    threads: (f) =>
+      f.one === f.batch
+        ? f.one === "1"
+          ? "1 fil"
+          : `${f.one} fils`
+        : `${f.one} fils, ${f.batch} pour les invites`,
   },
   predicted: {
     prefill: "invite",

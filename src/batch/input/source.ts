@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
+import { unreadable } from "../../gguf/byte-source.js";
 import type { BatchItem } from "../request.js";
 import { linesOf } from "./lines.js";
 import { type ReadOptions, readObject, readText } from "./read-object.js";
@@ -54,7 +55,7 @@ export async function openSource(
     let beginning: InputBeginning | undefined;
     try {
       const stats = await file.stat();
-      if (stats.isDirectory()) throw new Error("EISDIR");
+      if (stats.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
       // A pipe has no beginning that could be read twice.
       if (stats.isFile()) {
         size = stats.size;
@@ -73,7 +74,7 @@ export async function openSource(
     stream.on("error", () => {});
     return sourceOf(name, stream, options, size, beginning);
   } catch (cause) {
-    throw new JaugeError("file-unreadable", { path: name, reason: (cause as Error).message }, { cause });
+    throw unreadable(name, cause);
   }
 }
 
@@ -116,7 +117,7 @@ async function* counted(
       yield chunk;
     }
   } catch (cause) {
-    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+    throw unreadable(path, cause);
   }
 }
 
