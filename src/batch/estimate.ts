@@ -11,7 +11,7 @@ export interface JobEstimate {
   outputTokens: number;
   /** Of the prompt's tokens, those that the line before has too when lines with a common beginning go together. */
   sharedTokens: number;
-  /** Whether every measured line has a limit to its answer. */
+  /** Whether every line has a limit to its answer. */
   areLimited: boolean;
   /** Prompt and answer of the longest line, or of one that is nearly as long. */
   longestTokens: number;
@@ -37,8 +37,9 @@ export async function estimateLines(
 ): Promise<JobEstimate> {
   const { random = Math.random } = options;
   const sample: BatchRequest[] = [];
-  let longest: BatchRequest | undefined;
-  let mostCharacters = -1;
+  // Of the most text, and with its answer of the most tokens as far as characters tell.
+  const longest = { text: new Longest(), whole: new Longest() };
+  let areLimited = true;
   let lines = 0;
   let badLines = 0;
   for await (const { request } of items) {
@@ -46,10 +47,10 @@ export async function estimateLines(
     if (request instanceof Error) badLines++;
     else {
       const characters = charactersOf(request);
-      if (characters > mostCharacters) {
-        longest = request;
-        mostCharacters = characters;
-      }
+      const answer = answerTokens(request, options);
+      longest.text.offer(request, characters);
+      longest.whole.offer(request, characters / 4 + answer.tokens);
+      areLimited &&= answer.isLimited;
       const place = Math.floor(random() * (lines - badLines));
       if (sample.length < sampleSize) sample.push(request);
       else if (place < sampleSize) sample[place] = request;
@@ -58,8 +59,9 @@ export async function estimateLines(
   const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
   const limits = sample.map((request) => answerTokens(request, options));
   const totals = prompts.map(({ count }, index) => count + limits[index]!.tokens);
-  if (longest)
-    totals.push((await promptTokens(longest, tokenize)).count + answerTokens(longest, options).tokens);
+  for (const { request } of Object.values(longest))
+    if (request)
+      totals.push((await promptTokens(request, tokenize)).count + answerTokens(request, options).tokens);
   const scale = sample.length === 0 ? 0 : (lines - badLines) / sample.length;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const shared = sharedTokens(prompts.map(({ tokens }) => tokens));
@@ -69,9 +71,21 @@ export async function estimateLines(
     outputTokens: Math.round(scale * sum(limits.map(({ tokens }) => tokens))),
     // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.
     sharedTokens: Math.round(scale * shared),
-    areLimited: limits.every(({ isLimited }) => isLimited),
+    areLimited,
     longestTokens: Math.max(0, ...totals),
   };
+}
+
+/** The longest of the requests that were offered. */
+class Longest {
+  request: BatchRequest | undefined;
+  private length = -1;
+
+  offer(request: BatchRequest, length: number): void {
+    if (length <= this.length) return;
+    this.request = request;
+    this.length = length;
+  }
 }
 
 /** Of its texts; a token counts as four, its usual share of a text. */

@@ -31,6 +31,21 @@ test("a job's profile has its usual and its longest request", async () => {
   expect(profile!.longest).toBeLessThan(4096);
 });
 
+test("a short prompt may have the longest answer", async () => {
+  const lines = Array.from({ length: 2000 }, (_, index) => ({
+    prompt: "x".repeat(400),
+    max_tokens: 20 + (index % 3),
+  }));
+  const profile = await profileOfLines([...lines, { prompt: "essay", max_tokens: 2000 }, ...lines]);
+  expect(profile!.longest).toBeGreaterThanOrEqual(2005);
+  expect(profile!.longest).toBeLessThan(4096);
+});
+
+test("one answer without a limit among many has room, too", async () => {
+  const lines = Array.from({ length: 2000 }, () => ({ prompt: "x".repeat(400), max_tokens: 20 }));
+  expect((await profileOfLines([...lines, { prompt: "short" }, ...lines]))!.longest).toBe(4096);
+});
+
 test("answers that nothing limits have room for the usual context", async () => {
   const profile = await profileOfLines([{ prompt: "short" }]);
   expect(profile).toMatchObject({ answerTokens: 256, longest: 4096, requests: 1 });
