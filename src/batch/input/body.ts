@@ -2,7 +2,11 @@ import { z } from "zod";
 import type { SamplingSettings } from "../../engine/sampling.js";
 import { JaugeError } from "../../errors.js";
 import type { Message } from "../../executor/prompts/prompt.js";
+import { batchProblems } from "../../messages/batch-problems.js";
+import { localized } from "../../messages/locale.js";
 import type { AnswerOptions, BatchRequest } from "../request.js";
+
+const problems = localized(batchProblems);
 
 /**
  * Reads the body of a request to one of OpenAI's endpoints (API reference of 2025: chat/completions, completions,
@@ -15,7 +19,7 @@ export function readBody(kind: BatchRequest["kind"], given: Record<string, unkno
   if (kind === "chat") {
     const { messages, logprobs, top_logprobs, ...rest } = checked(chatBody, body);
     if (top_logprobs !== undefined && logprobs !== true)
-      throw invalid("top_logprobs", "needs logprobs: true");
+      throw invalid("top_logprobs", problems.needsLogprobs);
     const options = answerOptions(rest);
     if (logprobs) options.logprobs = top_logprobs ?? 0;
     return { kind, messages: messages.map(message), options };
@@ -169,7 +173,7 @@ function answerOptions(body: Partial<z.output<z.ZodObject<typeof answerShape>>>)
     if (value !== undefined) Object.assign(options, { [field]: value });
   }
   if (max_tokens !== undefined && max_completion_tokens !== undefined && max_tokens !== max_completion_tokens)
-    throw invalid("max_tokens", "differs from max_completion_tokens");
+    throw invalid("max_tokens", problems.differs({ other: "max_completion_tokens" }));
   const maxTokens = max_completion_tokens ?? max_tokens;
   if (maxTokens !== undefined) options.maxTokens = maxTokens;
   if (stop !== undefined) options.stop = typeof stop === "string" ? [stop] : stop;
@@ -179,7 +183,7 @@ function answerOptions(body: Partial<z.output<z.ZodObject<typeof answerShape>>>)
     options.logitBias = Object.entries(logit_bias).map(([token, bias]) => [Number(token), bias]);
   if (ignore_eos !== undefined) options.ignoreEndOfGeneration = ignore_eos;
   const forms = formsOf(body);
-  if (forms.length > 1) throw invalid(forms[1]!, `and ${forms[0]} exclude each other`);
+  if (forms.length > 1) throw invalid(forms[1]!, problems.excludes({ other: forms[0]! }));
   if (grammar !== undefined) options.grammar = grammar;
   const schema = schemaOf(body);
   if (schema !== undefined) options.jsonSchema = schema;
@@ -205,7 +209,7 @@ function schemaOf({
   if (format?.type === "json_object") return { type: "object" };
   if (format?.type !== "json_schema") return json_schema;
   if (format.json_schema.schema === undefined)
-    throw invalid("response_format.json_schema.schema", "is missing");
+    throw invalid("response_format.json_schema.schema", problems.missing);
   return format.json_schema.schema;
 }
 
@@ -217,7 +221,7 @@ function message({ role, content }: z.output<typeof messageShape>): Message {
 function promptOf(prompt: (string | number)[]): string | Int32Array {
   if (prompt.every((part) => typeof part === "number")) return Int32Array.from(prompt as number[]);
   if (prompt.length === 1) return String(prompt[0]);
-  throw invalid("prompt", `has ${prompt.length} texts; give each a line of its own`);
+  throw invalid("prompt", problems.manyTexts({ count: prompt.length }));
 }
 
 function embedding(body: Record<string, unknown>): BatchRequest {

@@ -1,7 +1,11 @@
 import { isJaugeError, JaugeError } from "../../errors.js";
+import { batchProblems } from "../../messages/batch-problems.js";
+import { localized } from "../../messages/locale.js";
 import type { BatchItem, BatchRequest } from "../request.js";
 import { readBody } from "./body.js";
 import type { Template } from "./template.js";
+
+const problems = localized(batchProblems);
 
 /** How lines become requests. */
 export interface ReadOptions {
@@ -29,7 +33,7 @@ export function readObject(object: unknown, number: number, options: ReadOptions
   let customId = `line-${number}`;
   try {
     if (typeof object !== "object" || object === null || Array.isArray(object))
-      throw new JaugeError("line-invalid", { field: "line", problem: "is not a JSON object" });
+      throw new JaugeError("line-invalid", { field: "line", problem: problems.notObject });
     const { custom_id: id, ...fields } = object as Record<string, unknown>;
     customId = idOf(id) ?? customId;
     return { number, customId, request: withSystem(requestOf(fields, options), options) };
@@ -48,11 +52,11 @@ export function readText(text: string, number: number, options: ReadOptions = {}
 export function idOf(id: unknown): string | undefined {
   if (id === undefined || id === null) return undefined;
   if (typeof id !== "string" || id === "")
-    throw new JaugeError("line-invalid", { field: "custom_id", problem: "is not a text" });
+    throw new JaugeError("line-invalid", { field: "custom_id", problem: problems.notText });
   if (id.length > longestId)
     throw new JaugeError("line-invalid", {
       field: "custom_id",
-      problem: `is longer than ${longestId} characters`,
+      problem: problems.tooLong({ most: longestId }),
     });
   return id;
 }
@@ -66,7 +70,7 @@ function requestOf(fields: Record<string, unknown>, { template, raw }: ReadOptio
   if (prompt === undefined)
     throw new JaugeError("line-invalid", {
       field: "line",
-      problem: "has no prompt, messages, input or body",
+      problem: problems.noRequest,
     });
   return typeof prompt === "string" && !raw
     ? promptRequest(prompt, rest, raw)
@@ -85,15 +89,15 @@ function openaiRequest(fields: Record<string, unknown>): BatchRequest {
   const [other] = Object.keys(others);
   if (other !== undefined) throw new JaugeError("line-unsupported", { field: other });
   if (method !== undefined && method !== "POST")
-    throw new JaugeError("line-invalid", { field: "method", problem: "is not POST" });
+    throw new JaugeError("line-invalid", { field: "method", problem: problems.notPost });
   const kind = typeof url === "string" && Object.hasOwn(endpoints, url) ? endpoints[url] : undefined;
   if (kind === undefined)
     throw new JaugeError("line-invalid", {
       field: "url",
-      problem: `is none of ${Object.keys(endpoints).join(", ")}`,
+      problem: problems.unknownUrl({ known: Object.keys(endpoints).join(", ") }),
     });
   if (typeof body !== "object" || body === null || Array.isArray(body))
-    throw new JaugeError("line-invalid", { field: "body", problem: "is not a JSON object" });
+    throw new JaugeError("line-invalid", { field: "body", problem: problems.notObject });
   return readBody(kind, body as Record<string, unknown>);
 }
 

@@ -1,8 +1,12 @@
 import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { isJaugeError, JaugeError } from "../../errors.js";
+import { batchProblems } from "../../messages/batch-problems.js";
+import { localized } from "../../messages/locale.js";
 import type { BatchItem } from "../request.js";
 import { type ReadOptions, readObject } from "./read-object.js";
+
+const problems = localized(batchProblems);
 
 /** A row's cells, or what is wrong with it. */
 type Row = { cells: string[] } | { problem: string };
@@ -51,7 +55,7 @@ function itemOf(
   const id = values.custom_id === "" ? undefined : values.custom_id;
   if (cells.length !== columns.length) {
     const customId = typeof id === "string" && cells.length > columns.length ? id : `line-${number}`;
-    const problem = `has ${cells.length} cells; the header has ${columns.length}`;
+    const problem = problems.cells({ cells: cells.length, header: columns.length });
     return { number, customId, request: invalidRow(problem) };
   }
   const fields = options.template ? values : { prompt: values.prompt };
@@ -85,7 +89,7 @@ async function* rowsOf(
     for await (const cells of parser as AsyncIterable<string[]>) yield { cells };
   } catch (error) {
     if (isJaugeError(error) || !(error instanceof CsvError)) throw error;
-    yield { problem: `${error.message}; what follows was not read` };
+    yield { problem: problems.unreadRow({ problem: error.message }) };
   } finally {
     source.destroy();
   }

@@ -1,4 +1,8 @@
 import { JaugeError } from "../../errors.js";
+import { batchProblems } from "../../messages/batch-problems.js";
+import { localized } from "../../messages/locale.js";
+
+const problems = localized(batchProblems);
 
 /** A prompt with places for fields: `Traduis : {text}`. `{{` and `}}` are braces. */
 export class Template {
@@ -32,7 +36,7 @@ function fieldText(values: Readonly<Record<string, unknown>>, field: string): st
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   throw new JaugeError("line-invalid", {
     field,
-    problem: value === undefined ? "is missing; the template asks for it" : "is neither text nor a number",
+    problem: value === undefined ? problems.missingField : problems.notTextOrNumber,
   });
 }
 
