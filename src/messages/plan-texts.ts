@@ -16,7 +16,7 @@ const en = {
   bandwidth: (f: { place: string; bytes: string; rate: string; per: string }) =>
     `${f.place} bandwidth: ${f.bytes} read per ${f.per} at ${f.rate}/s`,
   arithmetic: (f: { place: string; bytes: string; rate: string; per: string }) =>
-    `${f.place} arithmetic: ${f.bytes} of weights computed per ${f.per} at ${f.rate}/s`,
+    `${f.place} arithmetic: ${f.bytes} of weights and KV cache computed per ${f.per} at ${f.rate}/s`,
   crossings: (f: { count: number; per: string }) => `hand-overs between processors: ${f.count} per ${f.per}`,
   link: (f: { bytes: string; rate: string; per: string }) =>
     `the link to the device: ${f.bytes} of weights copied per ${f.per} at ${f.rate}/s`,
@@ -79,7 +79,7 @@ const fr: typeof en = {
   per: (f) => (f.tokens === 1 ? "jeton" : `pas de ${f.tokens} jetons`),
   bandwidth: (f) =>
     `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
-  arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids par ${f.per} à ${f.rate}/s`,
+  arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids et de cache KV par ${f.per} à ${f.rate}/s`,
   crossings: (f) => `passages entre processeurs : ${f.count} par ${f.per}`,
   link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par ${f.per} à ${f.rate}/s`,
   disk: (f) => `le disque : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
