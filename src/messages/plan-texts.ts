@@ -42,7 +42,7 @@ const en = {
     speed: (f: WidthFacts) => `${atOnce(f)}: ${f.next} would not be faster`,
     memory: (f: WidthFacts) => `${atOnce(f)}: ${f.next} do not fit, or only in ways that gain little`,
     requests: (f: WidthFacts) =>
-      `${atOnce(f)}: ${f.requests === 1 ? "there is 1 request" : `there are ${f.requests} requests`}`,
+      `${atOnce(f)}: ${f.requests === 1 ? "there is only 1 request" : `there are only ${f.requests} requests`}`,
     most: (f: WidthFacts) => `${atOnce(f)}: the most there can be`,
   },
   kvForMore: (f: { type: string; sequences: number }) =>
@@ -97,7 +97,8 @@ const fr: typeof en = {
   width: {
     speed: (f) => `${aLaFois(f)} : ${f.next} n'iraient pas plus vite`,
     memory: (f) => `${aLaFois(f)} : ${f.next} ne tiennent pas, ou seulement de façons qui gagnent peu`,
-    requests: (f) => `${aLaFois(f)} : il y a ${f.requests} ${f.requests === 1 ? "requête" : "requêtes"}`,
+    requests: (f) =>
+      `${aLaFois(f)} : il n'y a que ${f.requests} ${f.requests === 1 ? "requête" : "requêtes"}`,
     most: (f) => `${aLaFois(f)} : le plus possible`,
   },
   kvForMore: (f) => `cache KV en ${f.type} : en f16, il n'y a pas la place de ${f.sequences} séquences`,
