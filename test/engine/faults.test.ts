@@ -206,10 +206,11 @@ describe("a closed engine", () => {
     const tokens = await engine.tokenize("Once upon a time");
     const pid = engine.processId!;
     expect(isRunning(pid)).toBe(true);
-    const pending = failure(compute(engine, { tokens }));
+    // The first ones may be answered before it is closed; not all of them.
+    const pending = Array.from({ length: 100 }, () => failure(compute(engine, { tokens })));
     await engine.close();
     expect(isRunning(pid)).toBe(false);
-    expect(await pending).toMatchObject({ code: "host-closed" });
+    expect(await pending.at(-1)).toMatchObject({ code: "host-closed" });
     expect(await failure(engine.tokenize("a"))).toMatchObject({ code: "host-closed" });
     expect(await failure(engine.restart())).toMatchObject({ code: "host-closed" });
     await engine.close();
