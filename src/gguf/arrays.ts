@@ -19,7 +19,7 @@ export async function* stringChunks(array: MetadataArray, chunkItems = 1024): As
 /** As `stringChunks`, without decoding: tokens may hold bytes that are no UTF-8. */
 export async function* byteStringChunks(array: MetadataArray, chunkItems = 1024): AsyncGenerator<Buffer[]> {
   if (array.elementType !== "string") throw wrongElement(array, "string");
-  const window = await FileWindow.open(array.origin ?? array.path);
+  const window = await FileWindow.open(array.origin ?? array.path, array.countBytes);
   try {
     window.seek(array.fileOffset);
     for (let left = array.count; left > 0; ) {
@@ -49,7 +49,7 @@ export async function eachByteString(
   visit: (bytes: Buffer, index: number) => void,
 ): Promise<void> {
   if (array.elementType !== "string") throw wrongElement(array, "string");
-  const window = await FileWindow.open(array.origin ?? array.path);
+  const window = await FileWindow.open(array.origin ?? array.path, array.countBytes);
   try {
     window.seek(array.fileOffset);
     await window.eachString(array.count, "string", longestElementBytes, visit);

@@ -18,6 +18,9 @@ export class FileWindow {
   private cursor = 0;
   private filled = 0;
 
+  /** Bytes of a count or length: 8, and in files of GGUF version 1, which say so in their first bytes, 4. */
+  countBytes: 4 | 8 = 8;
+
   private constructor(
     /** Where the bytes come from, to open them again. */
     readonly origin: Origin,
@@ -33,8 +36,10 @@ export class FileWindow {
   readonly fileBytes: number;
 
   /** Opens a file. Errors: `file-unreadable` for a local one; those of the origin. */
-  static async open(origin: Origin): Promise<FileWindow> {
-    return new FileWindow(origin, await openBytes(origin));
+  static async open(origin: Origin, countBytes: 4 | 8 = 8): Promise<FileWindow> {
+    const window = new FileWindow(origin, await openBytes(origin));
+    window.countBytes = countBytes;
+    return window;
   }
 
   async close(): Promise<void> {
@@ -115,15 +120,19 @@ export class FileWindow {
     return value;
   }
 
-  /** A 64-bit length or count; `gguf-malformed` where no file could be that long. */
-  async count(field: string): Promise<number> {
-    if (this.buffered < 8) await this.fill(8, field);
-    return this.bufferedCount(field);
+  /** A length or count; `gguf-malformed` where no file could be that long. */
+  async count(field: string, bytes: 4 | 8 = this.countBytes): Promise<number> {
+    if (this.buffered < bytes) await this.fill(bytes, field);
+    return this.bufferedCount(field, bytes);
   }
 
   /** As `count`, where the window is known to hold it. */
-  private bufferedCount(field: string): number {
+  private bufferedCount(field: string, bytes: 4 | 8 = this.countBytes): number {
     const low = this.window.readUInt32LE(this.cursor);
+    if (bytes === 4) {
+      this.cursor += 4;
+      return low;
+    }
     const high = this.window.readUInt32LE(this.cursor + 4);
     this.cursor += 8;
     if (high >= 2 ** 21) {
@@ -148,7 +157,7 @@ export class FileWindow {
     visit: (bytes: Buffer, index: number) => void,
   ): Promise<void> {
     for (let index = 0; index < count; index++) {
-      const length = this.buffered >= 8 ? this.bufferedCount(field) : await this.count(field);
+      const length = this.buffered >= this.countBytes ? this.bufferedCount(field) : await this.count(field);
       if (length > longest) {
         const problem = problems.tooLong({ bytes: length, limit: longest });
         throw new JaugeError("gguf-malformed", { path: this.path, field: `${field}[${index}]`, problem });
@@ -166,7 +175,7 @@ export class FileWindow {
   /** Walks over `count` strings, each length checked. */
   async skipStrings(count: number, field: string): Promise<void> {
     for (let index = 0; index < count; index++) {
-      const length = this.buffered >= 8 ? this.bufferedCount(field) : await this.count(field);
+      const length = this.buffered >= this.countBytes ? this.bufferedCount(field) : await this.count(field);
       if (length <= this.buffered) {
         this.cursor += length;
       } else {

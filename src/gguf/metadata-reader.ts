@@ -119,14 +119,18 @@ export class MetadataReader {
     return array;
   }
 
-  private place(): Pick<MetadataArray, "path" | "origin"> {
-    const { path, origin } = this.window;
-    return typeof origin === "string" ? { path } : { path, origin };
+  private place(): Pick<MetadataArray, "path" | "origin" | "countBytes"> {
+    const { path, origin, countBytes } = this.window;
+    return {
+      path,
+      ...(typeof origin !== "string" && { origin }),
+      ...(countBytes === 4 && { countBytes }),
+    };
   }
 
   /** Walks over `count` strings, each length checked; returns the bytes they take. */
   private async skipStrings(key: string, count: number): Promise<number> {
-    this.window.require(count * 8, key);
+    this.window.require(count * this.window.countBytes, key);
     const start = this.window.offset;
     await this.window.skipStrings(count, key);
     return this.window.offset - start;

@@ -62,6 +62,8 @@ export interface MetadataArray {
   path: string;
   /** How to open it again where it is no file of this machine. */
   origin?: ByteOrigin;
+  /** Of the length of a string in the file; 8 where absent. */
+  countBytes?: 4;
   /** Where its first element starts in the file. */
   fileOffset: number;
   /** Bytes its elements take in the file. */

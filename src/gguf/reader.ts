@@ -17,10 +17,13 @@ import {
 
 const problems = localized(ggufProblems);
 
+/** Version 1 has counts of 32 bits; llama.cpp no longer reads it, we do to convert it. */
+export type GgufVersion = 1 | 2 | 3;
+
 /** The header of one GGUF file: everything but the tensor data. */
 export interface GgufHeader {
   path: string;
-  version: 2 | 3;
+  version: GgufVersion;
   /** Size of the file. */
   fileBytes: number;
   /** Bytes; a power of two. Every tensor's data starts at a multiple of it, counted from `dataOffset`. */
@@ -49,11 +52,11 @@ const mostDimensions = 4;
 const mostTensors = 32_768;
 const mostKeys = 16_384;
 /** Bytes of the shortest possible entries: an empty string, a type and the smallest value or no dimension. */
-const leastKeyBytes = 8 + 4 + 1;
-const leastTensorBytes = 8 + 4 + 4 + 8;
+const leastKeyBytes = { 4: 4 + 4 + 1, 8: 8 + 4 + 1 };
+const leastTensorBytes = { 4: 4 + 4 + 4 + 8, 8: 8 + 4 + 4 + 8 };
 
 /**
- * Reads the header of a GGUF file of version 2 or 3, in bounded memory: arrays stay in the file. Every count,
+ * Reads the header of a GGUF file, in bounded memory: arrays stay in the file. Every count,
  * length, type and offset is checked against the file before it is used.
  *
  * Source: docs/gguf.md of ggml, ggml/src/gguf.cpp of llama.cpp v0.5.0.
@@ -71,8 +74,13 @@ export async function readGguf(origin: Origin): Promise<GgufHeader> {
 
 async function readHeader(window: FileWindow): Promise<GgufHeader> {
   const version = await readPreamble(window);
-  const tensorCount = await readCount(window, "tensor_count", leastTensorBytes, mostTensors);
-  const keyCount = await readCount(window, "metadata_kv_count", leastKeyBytes, mostKeys);
+  const tensorCount = await readCount(
+    window,
+    "tensor_count",
+    leastTensorBytes[window.countBytes],
+    mostTensors,
+  );
+  const keyCount = await readCount(window, "metadata_kv_count", leastKeyBytes[window.countBytes], mostKeys);
   const reader = new MetadataReader(window);
   const metadata = await readMetadata(reader, keyCount);
   const alignment = alignmentOf(window.path, metadata);
@@ -100,7 +108,7 @@ async function readHeader(window: FileWindow): Promise<GgufHeader> {
 }
 
 /** Magic and version. A file of the other byte order has its version in the upper half. */
-async function readPreamble(window: FileWindow): Promise<2 | 3> {
+async function readPreamble(window: FileWindow): Promise<GgufVersion> {
   const head = await window.take(Math.min(64, window.fileBytes), "magic");
   const magic = head.toString("latin1", 0, 4);
   if (magic === "FUGG") throw new JaugeError("gguf-big-endian", { path: window.path });
@@ -109,7 +117,9 @@ async function readPreamble(window: FileWindow): Promise<2 | 3> {
   const version = await window.uint32("version");
   if (version !== 0 && (version & 0xffff) === 0)
     throw new JaugeError("gguf-big-endian", { path: window.path });
-  if (version !== 2 && version !== 3) throw new JaugeError("gguf-version", { path: window.path, version });
+  if (version !== 1 && version !== 2 && version !== 3)
+    throw new JaugeError("gguf-version", { path: window.path, version });
+  if (version === 1) window.countBytes = 4;
   return version;
 }
 
@@ -150,7 +160,7 @@ async function readTensorInfo(reader: MetadataReader, index: number): Promise<Te
   const shape: number[] = [];
   for (let axis = 0; axis < dimensions; axis++) shape.push(await window.count(`${name}: dimensions`));
   const id = await window.uint32(`${name}: type`);
-  const fileOffset = await window.count(`${name}: offset`);
+  const fileOffset = await window.count(`${name}: offset`, 8);
   const type = tensorTypeById(id);
   if (type === undefined) throw malformed(window, name, problems.unknownTensorType({ id }));
   const row = shape[0] ?? 1;

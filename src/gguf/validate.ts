@@ -20,6 +20,8 @@ export async function validateModel(model: ModelFile): Promise<void> {
 
 /** As `validateModel`, without the vocabulary: all that a plan depends on, and nothing has to be read again. */
 export function validateHeader(model: ModelFile): void {
+  if (model.shards.some(({ version }) => version === 1))
+    throw new JaugeError("gguf-version-one", { path: model.path });
   const field = "general.architecture";
   const architecture = model.metadata.string(field);
   if (architecture === undefined) throw invalid(model, field, problems.missing());

@@ -15,11 +15,12 @@ const en = {
     fix: f.advice,
   }),
   "gguf-version": (f: { path: string; version: number }): ErrorText => ({
-    what: `${f.path}: GGUF version ${f.version} is not supported (2 and 3 are)`,
-    fix:
-      f.version < 2
-        ? "Convert the original model again with a current converter, or download a newer GGUF of it."
-        : "Update jauge, or download a GGUF of version 3.",
+    what: `${f.path}: GGUF version ${f.version} is not supported (1, 2 and 3 are)`,
+    fix: "Update jauge, or download a GGUF of version 3.",
+  }),
+  "gguf-version-one": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is a GGUF of version 1, which llama.cpp no longer runs`,
+    fix: `Write it anew, nothing is lost: jauge convert ${f.path} --type auto -o NEW.gguf`,
   }),
   "gguf-big-endian": (f: { path: string }): ErrorText => ({
     what: `${f.path}: was written for big-endian machines`,
@@ -66,11 +67,12 @@ const fr: typeof en = {
     fix: f.advice,
   }),
   "gguf-version": (f) => ({
-    what: `${f.path} : la version ${f.version} de GGUF n'est pas prise en charge (2 et 3 le sont)`,
-    fix:
-      f.version < 2
-        ? "Reconvertissez le modèle d'origine avec un convertisseur récent, ou téléchargez un GGUF plus récent."
-        : "Mettez jauge à jour, ou téléchargez un GGUF en version 3.",
+    what: `${f.path} : la version ${f.version} de GGUF n'est pas prise en charge (1, 2 et 3 le sont)`,
+    fix: "Mettez jauge à jour, ou téléchargez un GGUF en version 3.",
+  }),
+  "gguf-version-one": (f) => ({
+    what: `${f.path} : est un GGUF de version 1, que llama.cpp n'exécute plus`,
+    fix: `Réécrivez-le, rien n'est perdu : jauge convert ${f.path} --type auto -o NOUVEAU.gguf`,
   }),
   "gguf-big-endian": (f) => ({
     what: `${f.path} : a été écrit pour des machines gros-boutistes`,

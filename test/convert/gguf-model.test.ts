@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import { openModelSource } from "../../src/convert/open.js";
 import { isJaugeError } from "../../src/errors.js";
 import { readGguf } from "../../src/gguf/reader.js";
+import { writeGguf } from "../../src/gguf/writer.js";
+import { parseRaw, serialiseRaw } from "../gguf/raw.js";
 import { storiesPath, temporaryFolder } from "../gguf/temporary.js";
 
 const temporary = temporaryFolder();
@@ -46,6 +48,32 @@ describe("a GGUF file as the source of a conversion", () => {
       .catch((thrown) => thrown);
     expect(isJaugeError(error, "gguf-truncated")).toBe(true);
     await Promise.all([first.close(), second.close()]);
+  });
+
+  it("becomes a file of today where it is one of version 1", async () => {
+    const raw = parseRaw(await readFile(storiesPath));
+    const path = await temporary.file("v1.gguf", serialiseRaw({ ...raw, version: 1 }));
+    const written = temporary.path("today.gguf");
+    for (const [from, to] of [
+      [path, written],
+      [storiesPath, temporary.path("same.gguf")],
+    ] as const) {
+      const model = await openModelSource(from);
+      await writeGguf(to, {
+        metadata: model.metadata,
+        tensors: model.tensors.map((tensor) => ({
+          ...tensor,
+          data: async function* () {
+            const rows = tensor.shape.slice(1).reduce((a, b) => a * b, 1);
+            const bytes = new Uint8Array(rows * 4 * tensor.shape[0]!);
+            await tensor.readRows(bytes, 0);
+            yield bytes;
+          },
+        })),
+      });
+      await model.close();
+    }
+    expect((await readFile(written)).equals(await readFile(temporary.path("same.gguf")))).toBe(true);
   });
 
   it("is refused where it is none", async () => {

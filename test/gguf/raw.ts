@@ -82,23 +82,24 @@ export function parseRaw(bytes: Buffer): RawGguf {
   };
 }
 
-/** Puts the parts together as they are, true or not. */
+/** Puts the parts together as they are, true or not. Version 1 had counts and lengths of 32 bits. */
 export function serialiseRaw(raw: RawGguf): Buffer {
+  const size = raw.version === 1 ? (value: number | bigint) => u32(Number(value)) : u64;
   const parts: Buffer[] = [
     Buffer.from("GGUF"),
     u32(raw.version),
-    u64(raw.tensors.length),
-    u64(raw.keys.length),
+    size(raw.tensors.length),
+    size(raw.keys.length),
   ];
   for (const { key, type, elementType, count, payload, strings } of raw.keys) {
-    parts.push(u64(key.length), key, u32(type));
-    if (type === arrayType) parts.push(u32(elementType), u64(count));
-    if (strings) for (const string of strings) parts.push(u64(string.length), string);
-    else if (type === stringType) parts.push(u64(payload.length), payload);
+    parts.push(size(key.length), key, u32(type));
+    if (type === arrayType) parts.push(u32(elementType), size(count));
+    if (strings) for (const string of strings) parts.push(size(string.length), string);
+    else if (type === stringType) parts.push(size(payload.length), payload);
     else parts.push(payload);
   }
   for (const { name, shape, type, offset } of raw.tensors) {
-    parts.push(u64(name.length), name, u32(shape.length), ...shape.map(u64), u32(type), u64(offset));
+    parts.push(size(name.length), name, u32(shape.length), ...shape.map(size), u32(type), u64(offset));
   }
   const bytes = parts.reduce((sum, part) => sum + part.length, 0);
   parts.push(Buffer.alloc((32 - (bytes % 32)) % 32), raw.data);

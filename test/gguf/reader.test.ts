@@ -4,7 +4,9 @@ import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/errors.js";
 import { isJaugeError } from "../../src/errors.js";
 import { numberChunks, stringChunks } from "../../src/gguf/arrays.js";
+import { readModel } from "../../src/gguf/model-file.js";
 import { readGguf } from "../../src/gguf/reader.js";
+import { validateModel } from "../../src/gguf/validate.js";
 import { arrayType, f32, parseRaw, type RawGguf, serialiseRaw, u32 } from "./raw.js";
 import { storiesPath, temporaryFolder } from "./temporary.js";
 
@@ -55,6 +57,27 @@ describe("readGguf", () => {
       }),
     );
     expect((await readGguf(path)).version).toBe(2);
+  });
+
+  it("reads version 1, whose counts have 32 bits, as what it would be today", async () => {
+    const path = await temporary.file(
+      "v1.gguf",
+      changed((raw) => {
+        raw.version = 1;
+      }),
+    );
+    const [first, today] = [await readGguf(path), await readGguf(storiesPath)];
+    expect(first.version).toBe(1);
+    const inFile = ({ fileOffset, ...rest }: { fileOffset: number }) => rest;
+    expect(first.tensors.map(inFile)).toEqual(today.tensors.map(inFile));
+    expect([...first.metadata.keys()]).toEqual([...today.metadata.keys()]);
+    const tokens = async ({ metadata }: typeof first) => {
+      const all: string[] = [];
+      for await (const chunk of stringChunks(metadata.array("tokenizer.ggml.tokens")!)) all.push(...chunk);
+      return all;
+    };
+    expect(await tokens(first)).toEqual(await tokens(today));
+    await expect(validateModel(await readModel(path))).rejects.toMatchObject({ code: "gguf-version-one" });
   });
 
   it("leaves long arrays in the file and reads them in chunks", async () => {
@@ -164,7 +187,7 @@ describe("readGguf refuses", () => {
 
   const version = (value: number) => Buffer.concat([Buffer.from("GGUF"), u32(value), stories.subarray(8)]);
   it.each<[string, Buffer, ErrorCode]>([
-    ["version 1", version(1), "gguf-version"],
+    ["version 0", version(0), "gguf-version"],
     ["version 4", version(4), "gguf-version"],
     ["big-endian files", version(0x03000000), "gguf-big-endian"],
   ])("%s", async (_, bytes, code) => {
