@@ -27,7 +27,10 @@ const categories: [Category, RegExp][] = (
     ["memory", "out-of-memory context-failed plan-does-not-fit plan-exceeded"],
     ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
     ["usage", "requantise- source-mix- tensor- tokenizer-pre-unknown"],
-    ["file", "adapter- batch-output- batch-write- checkpoint- compare-disk-full conversion- delta- disk-"],
+    [
+      "file",
+      "adapter- batch-locked batch-output- batch-write- checkpoint- compare-disk-full conversion- delta- disk-",
+    ],
     ["file", "file- gguf- hardware-file- importance-file importance-size legacy- model- not-a-gguf output-"],
     ["file", "plan-file- quantised- source- split- state- tokenizer- weights-"],
     [
