@@ -18,12 +18,11 @@ import { addOptions, type CommandPart, type Values, value } from "./option-spec.
 import { anyText, integer } from "./option-values.js";
 import { type OutputValues, outputOptions } from "./options.js";
 import {
-  described,
+  addScoringOptions,
   interruptSignal,
   type ScoringValues,
-  scoringBudgetOptions,
-  scoringModelOptions,
   scoringRequest,
+  scoringTables,
   shippedTextPath,
 } from "./scoring-options.js";
 import { markdownTable, note, print, showStatus } from "./terminal.js";
@@ -46,18 +45,7 @@ export function compareCommand(): CommandPart {
   const command = new Command("compare").description(texts.description).argument("<models...>", texts.models);
   addOptions(command, headings.command, compareOptions, texts);
   addOptions(command, headings.output, outputOptions, descriptions.output);
-  addOptions(
-    command,
-    headings.budget,
-    scoringBudgetOptions,
-    described(scoringBudgetOptions, descriptions.budget),
-  );
-  addOptions(
-    command,
-    headings.model,
-    scoringModelOptions,
-    described(scoringModelOptions, descriptions.model),
-  );
+  addScoringOptions(command);
   command.addHelpText(
     "after",
     examples(
@@ -67,7 +55,7 @@ export function compareCommand(): CommandPart {
     ),
   );
   command.action((models, values) => compare(models, values as CompareValues));
-  return { command, tables: [compareOptions, outputOptions, scoringBudgetOptions, scoringModelOptions] };
+  return { command, tables: [compareOptions, outputOptions, ...scoringTables] };
 }
 
 async function compare(paths: string[], values: CompareValues): Promise<void> {

@@ -1,13 +1,16 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
+import { optionMessages } from "../messages/cli-options.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
 import { type MixName, mixNamed, mixNames, type TensorTypeWish } from "../quantize/mixes.js";
 import { parseBytes } from "../units.js";
-import { list, toggle, type Values, value } from "./option-spec.js";
+import { addOptions, list, toggle, type Values, value } from "./option-spec.js";
 import { anyText, integer, invalid, type ValueParser } from "./option-values.js";
-import { modelOptions, pick } from "./options.js";
+import { modelOptions, outputOptions, pick } from "./options.js";
 
 const { expected } = localized(conversionMessages);
+const descriptions = localized(optionMessages);
 
 /** Names that llama-quantize knows beside those of the mixes. */
 const aliases: Record<string, MixName> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
@@ -75,8 +78,16 @@ export const partOptions = {
   maxSize: value("--max-size <SIZE>", size, ["--split-max-size"]),
   maxTensors: value("--max-tensors <N>", integer(1, 1_000_000), ["--split-max-tensors"]),
 };
-export const libraryOptions = pick(modelOptions, "backend", "libDir");
+/** Which libraries quantise, and whether their own log is shown. */
+export const libraryOptions = {
+  ...pick(modelOptions, "backend", "libDir"),
+  ...pick(outputOptions, "verbose"),
+};
+
+export function addLibraryOptions(command: CommandUnknownOpts): void {
+  const { headings, model, output } = descriptions;
+  addOptions(command, headings.model, libraryOptions, { ...model, ...output });
+}
 
 export type TypeValues = Values<typeof typeOptions>;
-export type WritingValues = Values<typeof writingOptions> &
-  Values<typeof libraryOptions> & { verbose?: boolean };
+export type WritingValues = Values<typeof writingOptions> & Values<typeof libraryOptions>;

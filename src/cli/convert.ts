@@ -9,6 +9,7 @@ import { localized } from "../messages/locale.js";
 import { mixes } from "../quantize/mixes.js";
 import { runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
 import {
+  addLibraryOptions,
   dryRunOption,
   libraryOptions,
   mixOrAuto,
@@ -20,7 +21,6 @@ import {
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
 import { anyText, commaList, integer, positive, scaledAdapters } from "./option-values.js";
-import { outputOptions, pick } from "./options.js";
 
 const texts = localized(conversionMessages);
 const mergingTexts = localized(mergingMessages);
@@ -43,7 +43,6 @@ const sourceOptions = {
   rmsEpsilon: value("--rms-epsilon <N>", positive),
   ropeFreqBase: value("--rope-freq-base <N>", positive),
 };
-const verboseOption = pick(outputOptions, "verbose");
 
 type ConvertValues = Values<typeof convertOptions> &
   Values<typeof adapterOptions> &
@@ -62,15 +61,7 @@ export function convertCommand(): CommandPart {
   addOptions(command, texts.headings.types, typeOptions, texts.options);
   addOptions(command, texts.headings.source, sourceOptions, texts.options);
   addOptions(command, texts.headings.writing, writingOptions, texts.options);
-  addOptions(
-    command,
-    descriptions.headings.model,
-    { ...libraryOptions, ...verboseOption },
-    {
-      ...descriptions.model,
-      ...descriptions.output,
-    },
-  );
+  addLibraryOptions(command);
   command.addHelpText(
     "after",
     examples(
@@ -87,7 +78,7 @@ export function convertCommand(): CommandPart {
     command,
     tables: [
       ...[convertOptions, adapterOptions, dryRunOption, typeOptions, sourceOptions, writingOptions],
-      ...[libraryOptions, verboseOption],
+      ...[libraryOptions],
     ],
   };
 }

@@ -12,12 +12,11 @@ import { addOptions, type CommandPart, list, toggle, type Values, value } from "
 import { anyText, integer, oneOf } from "./option-values.js";
 import { type OutputValues, outputOptions } from "./options.js";
 import {
-  described,
+  addScoringOptions,
   interruptSignal,
   type ScoringValues,
-  scoringBudgetOptions,
-  scoringModelOptions,
   scoringRequest,
+  scoringTables,
   shippedTextPath,
 } from "./scoring-options.js";
 import { note, print, showStatus } from "./terminal.js";
@@ -51,18 +50,7 @@ export function imatrixCommand(): CommandPart {
     .argument("[text]", texts.text);
   addOptions(command, headings.command, imatrixOptions, texts);
   addOptions(command, headings.output, outputOptions, descriptions.output);
-  addOptions(
-    command,
-    headings.budget,
-    scoringBudgetOptions,
-    described(scoringBudgetOptions, descriptions.budget),
-  );
-  addOptions(
-    command,
-    headings.model,
-    scoringModelOptions,
-    described(scoringModelOptions, descriptions.model),
-  );
+  addScoringOptions(command);
   command.addHelpText(
     "after",
     examples(
@@ -73,7 +61,7 @@ export function imatrixCommand(): CommandPart {
     ),
   );
   command.action((model, text, values) => imatrix(model, text, values as ImatrixValues));
-  return { command, tables: [imatrixOptions, outputOptions, scoringBudgetOptions, scoringModelOptions] };
+  return { command, tables: [imatrixOptions, outputOptions, ...scoringTables] };
 }
 
 async function imatrix(

@@ -5,6 +5,7 @@ import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
 import { runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
 import {
+  addLibraryOptions,
   dryRunOption,
   libraryOptions,
   mixOrAuto,
@@ -15,12 +16,10 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, toggle, type Values } from "./option-spec.js";
-import { outputOptions, pick } from "./options.js";
 
 const texts = localized(conversionMessages);
 const descriptions = localized(optionMessages);
 const quantizeOptions = { keepSplit: toggle("--keep-split"), ...dryRunOption };
-const verboseOption = pick(outputOptions, "verbose");
 
 type QuantizeValues = Values<typeof quantizeOptions> & TypeValues & WritingValues;
 
@@ -34,15 +33,7 @@ export function quantizeCommand(): CommandPart {
   addOptions(command, descriptions.headings.command, quantizeOptions, texts.options);
   addOptions(command, texts.headings.types, typeOptions, texts.options);
   addOptions(command, texts.headings.writing, writingOptions, texts.options);
-  addOptions(
-    command,
-    descriptions.headings.model,
-    { ...libraryOptions, ...verboseOption },
-    {
-      ...descriptions.model,
-      ...descriptions.output,
-    },
-  );
+  addLibraryOptions(command);
   command.addHelpText(
     "after",
     examples(
@@ -53,7 +44,7 @@ export function quantizeCommand(): CommandPart {
     ),
   );
   command.action((input, output, type, values) => quantize(input, output, type, values as QuantizeValues));
-  return { command, tables: [quantizeOptions, typeOptions, writingOptions, libraryOptions, verboseOption] };
+  return { command, tables: [quantizeOptions, typeOptions, writingOptions, libraryOptions] };
 }
 
 /** Errors: `option-invalid`; those of `runConversion`. */

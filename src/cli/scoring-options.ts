@@ -1,18 +1,31 @@
 import { fileURLToPath } from "node:url";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { ScoringRequest } from "../compare/scoring-model.js";
+import { optionMessages } from "../messages/cli-options.js";
+import { localized } from "../messages/locale.js";
 import { scoringRequestOf } from "../model.js";
 import { budgetOptionsOf, loadOptions } from "./library-options.js";
-import type { Values } from "./option-spec.js";
+import { addOptions, type Values } from "./option-spec.js";
 import { budgetOptions, type ModelValues, modelOptions, type OutputValues, pick } from "./options.js";
 import { note } from "./terminal.js";
 
+const descriptions = localized(optionMessages);
 const { model: _, ctxSize: __, parallel: ___, kvUnified: ____, speculation: _____, ...others } = modelOptions;
 
 /** Where a model that is scored goes and how it runs: its context is one window. */
-export const scoringModelOptions = others;
-export const scoringBudgetOptions = pick(budgetOptions, "vram", "ram", "allowDisk");
+const scoringModelOptions = others;
+const scoringBudgetOptions = pick(budgetOptions, "vram", "ram", "allowDisk");
 
 export type ScoringValues = Values<typeof scoringModelOptions> & Values<typeof scoringBudgetOptions>;
+
+export const scoringTables = [scoringBudgetOptions, scoringModelOptions];
+
+/** Adds the options of a command that scores models: budgets, and how a model runs. */
+export function addScoringOptions(command: CommandUnknownOpts): void {
+  const { headings, budget, model } = descriptions;
+  addOptions(command, headings.budget, scoringBudgetOptions, described(scoringBudgetOptions, budget));
+  addOptions(command, headings.model, scoringModelOptions, described(scoringModelOptions, model));
+}
 
 /** English and French prose in the public domain; see texts/README.md. */
 export const shippedTextPath = fileURLToPath(new URL("../../texts/english-french.txt", import.meta.url));

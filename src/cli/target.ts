@@ -14,6 +14,7 @@ import { sizesOf, type TargetMix, typesWithin } from "../quantize/target-types.j
 import { formatBytes, parseBytes } from "../units.js";
 import { runJob, writingWishes } from "./conversion.js";
 import {
+  addLibraryOptions,
   dryRunOption,
   libraryOptions,
   type WritingValues,
@@ -23,7 +24,6 @@ import {
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, toggle, type Values, value } from "./option-spec.js";
 import { anyText, commaList, integer, invalid, type ValueParser } from "./option-values.js";
-import { outputOptions, pick } from "./options.js";
 import { described, interruptSignal } from "./scoring-options.js";
 import { columns, note, print, showStatus } from "./terminal.js";
 import { jaugeVersion } from "./version.js";
@@ -46,7 +46,6 @@ const targetOptions = {
   allowRequantize: toggle("--allow-requantize"),
   ...dryRunOption,
 };
-const verboseOption = pick(outputOptions, "verbose");
 
 type TargetValues = Values<typeof targetOptions> & WritingValues;
 
@@ -60,12 +59,7 @@ export function targetCommand(): CommandPart {
     writingOptions,
     described(writingOptions, conversionTexts.options),
   );
-  addOptions(
-    command,
-    descriptions.headings.model,
-    { ...libraryOptions, ...verboseOption },
-    { ...descriptions.model, ...descriptions.output },
-  );
+  addLibraryOptions(command);
   command.addHelpText(
     "after",
     examples(
@@ -75,7 +69,7 @@ export function targetCommand(): CommandPart {
     ),
   );
   command.action((model, values) => target(model, values as TargetValues));
-  return { command, tables: [targetOptions, writingOptions, libraryOptions, verboseOption] };
+  return { command, tables: [targetOptions, writingOptions, libraryOptions] };
 }
 
 /** Errors: `option-missing`, `target-too-small`; those of `runMeasurement` and `runConversion`. */
