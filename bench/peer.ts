@@ -33,7 +33,7 @@ export function peerVersion(): string | undefined {
 }
 
 async function peerSingle(tuning: PeerTuning): Promise<Measurement[]> {
-  const model = await loadModel(tuning);
+  const model = await loadPeer(tuning);
   const context = await model.createContext({
     contextSize: single.contextLength,
     batchSize: single.prefill,
@@ -56,7 +56,7 @@ async function peerSingle(tuning: PeerTuning): Promise<Measurement[]> {
 }
 
 async function peerJob(workload: "shared" | "distinct", tuning: PeerTuning): Promise<Measurement> {
-  const model = await loadModel(tuning);
+  const model = await loadPeer(tuning);
   const context = await model.createContext({
     sequences: job.parallel,
     contextSize: job.prompt + job.generate,
@@ -102,7 +102,7 @@ async function peerJob(workload: "shared" | "distinct", tuning: PeerTuning): Pro
 }
 
 /** Continues a sequence by `count` greedy tokens, end tokens included. */
-async function generate(sequence: PeerSequence, prompt: Int32Array, count: number): Promise<number[]> {
+export async function generate(sequence: PeerSequence, prompt: Int32Array, count: number): Promise<number[]> {
   const tokens: number[] = [];
   for await (const token of sequence.evaluate([...prompt], { temperature: 0, yieldEogToken: true })) {
     tokens.push(token);
@@ -111,7 +111,7 @@ async function generate(sequence: PeerSequence, prompt: Int32Array, count: numbe
   return tokens;
 }
 
-async function loadModel(tuning: PeerTuning) {
+export async function loadPeer(tuning: RunOptions) {
   // By a name the compiler does not follow: the peer is installed for the bench only.
   const name: string = "node-llama-cpp";
   const { getLlama } = (await import(name)) as NodeLlamaCpp;

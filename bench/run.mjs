@@ -8,7 +8,7 @@ import { ensureBuilt, ensureDependencies, root, run } from "../scripts/setup.mjs
 const bench = join(root, "bench");
 const [name, ...options] = process.argv.slice(2);
 const names = [
-  ...["single", "batch", "start", "memory", "bare", "peer", "jauge"],
+  ...["single", "batch", "requests", "start", "memory", "bare", "peer", "jauge"],
   ...["precision", "prediction", "rivals"],
   ...["faults", "million-lines"],
   ...["generate-model", "fuzz-gguf", "convert", "quantise-equality"],
