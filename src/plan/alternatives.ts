@@ -1,7 +1,7 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
-import { type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
+import { type Fitted, Fitter, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
@@ -44,8 +44,9 @@ export function alternativesOf(
   const before = needed(fitted);
   const tryWith = (changes: Partial<Plan>, source?: ModelSource): { saves: number } | undefined => {
     const changed = source ? layoutOf(source) : layout;
-    const other = new Fitter({ ...request, layout: changed }, { ...wanted, ...changes }, fitter).estimate();
-    return fits(other) ? { saves: before - needed(other) } : undefined;
+    const other = new Fitter({ ...request, layout: changed }, { ...wanted, ...changes }, fitter);
+    const fitting = other.fittingEstimate();
+    return fitting && { saves: before - needed(fitting) };
   };
   const found: Alternative[] = [];
 

@@ -1,5 +1,5 @@
 import type { HardwareFacts } from "../hardware/facts.js";
-import { type ModelLayout, type Part, type Stage, stages } from "./layout.js";
+import { type ModelLayout, ofLayers, type Part, type Stage, stages } from "./layout.js";
 import { streamFromRows } from "./plan.js";
 import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
 
@@ -102,11 +102,11 @@ export class CostModel {
     this.feedForward = outline.experts
       ? (outline.expertFeedForwardSize ?? 0) * (outline.expertsUsed ?? 1)
       : (outline.feedForwardSize?.[0] ?? 0);
-    this.stageParts = layout.layers.map((parts) =>
+    this.stageParts = ofLayers(layout, (parts) =>
       stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
     );
-    this.partBytes = layout.layers.map((parts) => parts.map((part) => part.bytes * this.readShare(part)));
-    this.partSeconds = layout.layers.map((parts, layer) =>
+    this.partBytes = ofLayers(layout, (parts) => parts.map((part) => part.bytes * this.readShare(part)));
+    this.partSeconds = ofLayers(layout, (parts, layer) =>
       parts.map((part, index) => this.placesOf((place) => this.seconds(part, layer, index, place))),
     );
     const cells = load.depth * load.sequences;

@@ -16,7 +16,7 @@ import {
   weightBytes,
 } from "./memory.js";
 import type { Objective } from "./model-plan.js";
-import { bestPlacement, roomiest } from "./placement.js";
+import { bestOrNearest } from "./placement.js";
 import type { MemoryUse, Plan } from "./plan.js";
 import { costModels, type Models, scored } from "./predict.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
@@ -99,6 +99,8 @@ export class Fitter {
   private overhead: number[];
   private kvBytes: number[];
   private readonly measured = new Map<string, MemoryUse[]>();
+  /** Of the KV bytes as they are known now. */
+  private readonly knownModels = new Map<HostMode, Models>();
 
   private readonly layout: ModelLayout;
   private readonly machine: Machine;
@@ -133,6 +135,33 @@ export class Fitter {
   estimate(): Fitted {
     const { solution, mode } = this.solve();
     return this.fitted(solution, mode, this.modelled(solution.placement, true));
+  }
+
+  /** Whether the estimate fits, or is so near that it is worth a measurement. */
+  mayFit(): boolean {
+    return !this.isTooMuch(nearness) && nearlyFits(this.estimate());
+  }
+
+  /** The estimate where it fits. Whether it may is known from sums alone mostly, long before it is worked out. */
+  fittingEstimate(): Fitted | undefined {
+    if (this.isTooMuch(0)) return undefined;
+    const estimate = this.estimate();
+    return fits(estimate) ? estimate : undefined;
+  }
+
+  /** Weights, KV cache and what is taken beside them are more than all places hold: no placement is within `tolerance`. */
+  private isTooMuch(tolerance: number): boolean {
+    const { facts, budgets, usable, fixed } = this.machine;
+    const runtime = this.runtime();
+    const most = (bytes: number) => bytes / (1 - tolerance);
+    const beside = (place: number) => runtime[place]! + Math.max(0, this.overhead[place]!);
+    // What a person pinned may be on any device.
+    const devices = fixed.pinned.size > 0 ? facts.devices.map((_, index) => index) : usable;
+    const room = devices.reduce((total, index) => {
+      if (facts.devices[index]!.unified) return total;
+      return total + Math.max(0, most(budgets.devices[index]!) - beside(index + 1));
+    }, most(budgets.host) - beside(0));
+    return this.layout.source.outline.bytes.total + sum(this.kvBytes) > room;
   }
 
   /** The best plan whose measured bytes fit; where none does, the nearest, with what is missing. */
@@ -209,9 +238,13 @@ export class Fitter {
   /** Takes from a measurement what the formulas could not know. */
   private learn(memory: PlaceMemory[], placement: Placement, modelled: PlaceMemory[]): void {
     const kvTotal = memory.reduce((total, { kv }) => total + kv, 0);
-    const before = [...this.kvBytes];
-    this.kvBytes = fitKvToMeasured(this.kvBytes, kvTotal);
-    const changed = this.kvBytes.some((bytes, layer) => bytes !== before[layer]);
+    const before = this.kvBytes;
+    const kvBytes = fitKvToMeasured(before, kvTotal);
+    const changed = kvBytes.some((bytes, layer) => bytes !== before[layer]);
+    if (changed) {
+      this.kvBytes = kvBytes;
+      this.knownModels.clear();
+    }
     const now = changed ? this.modelled(placement, false) : modelled;
     this.overhead = memory.map(
       ({ weights, kv, compute }, index) => weights + kv + compute - now[index]!.weights - now[index]!.kv,
@@ -220,10 +253,7 @@ export class Fitter {
 
   private solve(mode?: HostMode): { solution: Solution; mode: HostMode } {
     const modes = mode ? [mode] : this.machine.fixed.modes;
-    const solved = modes.map((one) => {
-      const problem = this.problem(one);
-      return { solution: bestPlacement(problem) ?? roomiest(problem), mode: one };
-    });
+    const solved = modes.map((one) => ({ solution: bestOrNearest(this.problem(one)), mode: one }));
     return solved.reduce((best, next) => (next.solution.score < best.solution.score ? next : best));
   }
 
@@ -267,7 +297,11 @@ export class Fitter {
   private models(mode: HostMode): Models {
     const cells = kvCells(this.settings);
     const perCell = this.kvBytes.map((bytes) => bytes / cells);
-    return costModels(this.layout, this.machine.facts, this.settings, mode, perCell, this.job);
+    const models =
+      this.knownModels.get(mode) ??
+      costModels(this.layout, this.machine.facts, this.settings, mode, perCell, this.job);
+    this.knownModels.set(mode, models);
+    return models;
   }
 
   private planOf(placement: Placement, mode: HostMode): Plan {
@@ -354,9 +388,12 @@ export function fits({ over }: Fitted): boolean {
   return over.every((bytes) => bytes <= 0);
 }
 
+/** Share of what a place takes that the formulas may be over its budget by. */
+const nearness = 0.01;
+
 /** Within a hundredth of the budgets by the formulas: worth measuring. */
 export function nearlyFits({ over, memory }: Fitted): boolean {
-  return over.every((bytes, index) => bytes <= 0.01 * totalBytes(memory[index]!));
+  return over.every((bytes, index) => bytes <= nearness * totalBytes(memory[index]!));
 }
 
 /** How far a plan is from fitting. What is too much on a device can go to the host: it is the host that decides. */

@@ -51,6 +51,8 @@ export interface ModelLayout {
   outputLayer: number;
   /** One number for each layer, the same for layers whose parts and heads are alike. */
   signatures: number[];
+  /** Whether any part has adapter bytes. */
+  hasAdapters: boolean;
 }
 
 /**
@@ -85,7 +87,20 @@ export function layoutOf(
       adapterBytes: 0,
     });
   const signatures = signaturesOf(layers, source);
-  return { source, layers, input, outputLayer, signatures };
+  return { source, layers, input, outputLayer, signatures, hasAdapters: adapterBytes.size > 0 };
+}
+
+/** What `make` gives for each layer, which is asked once for layers that are alike. */
+export function ofLayers<T>(
+  { layers, signatures }: ModelLayout,
+  make: (parts: Part[], layer: number) => T,
+): T[] {
+  const made = new Map<number, T>();
+  return signatures.map((signature, layer) => {
+    const one = made.get(signature) ?? make(layers[layer]!, layer);
+    made.set(signature, one);
+    return one;
+  });
 }
 
 function signaturesOf(layers: Part[][], { outline }: ModelSource): number[] {

@@ -30,10 +30,10 @@ function mayMove(part: Part, on: number, device: number): boolean {
 export function fillLeftovers(
   problem: PlacementProblem,
   solution: Solution,
-  options: { atAnyCost?: boolean } = {},
+  options: { atAnyCost?: boolean; subsets?: Subsets } = {},
 ): Solution {
   const layers = solution.placement.layers.map(({ on, parts }) => ({ on, parts }));
-  const subsets = new Subsets();
+  const subsets = options.subsets ?? new Subsets();
   let missing = options.atAnyCost ? -solution.left[0]! : 0;
   for (const device of problem.order) {
     const room = solution.left[device + 1]!;
@@ -128,8 +128,11 @@ interface Found {
   gain: number;
 }
 
-/** What moving each subset of a layer's parts to a device takes and gains: worked out once for layers that are alike. */
-class Subsets {
+/**
+ * What moving each subset of a layer's parts to a device takes and gains: worked out once for layers that are alike. One
+ * for all fillings of the same problem saves most of the work.
+ */
+export class Subsets {
   private readonly known = new Map<string, Found[]>();
 
   of(problem: PlacementProblem, placement: Placement, layer: number, device: number): Found[] {

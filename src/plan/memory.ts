@@ -44,6 +44,7 @@ export function weightBytes(
 /** Bytes of adapters on each place, the host first: each lies where the tensor is that it changes. */
 export function adapterBytes(layout: ModelLayout, placement: Placement): number[] {
   const places: number[] = [0];
+  if (!layout.hasAdapters) return places;
   for (const part of layout.input) places[0]! += part.adapterBytes;
   for (const [layer, { parts }] of placement.layers.entries()) {
     for (const [index, place] of parts.entries())

@@ -1,10 +1,17 @@
 import { host, type Placement } from "./cost.js";
-import { fillLeftovers } from "./leftovers.js";
+import { ofLayers } from "./layout.js";
+import { fillLeftovers, Subsets } from "./leftovers.js";
 import { partBytes } from "./memory.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
 
 /** Whole-layer choices that are looked at closely: filled up tensor by tensor, and judged exactly. */
 const mostFinalists = 8;
+
+/** The fastest placement within the capacities; where nothing fits, the one that is nearest to it. */
+export function bestOrNearest(problem: PlacementProblem): Solution {
+  const layers = new LayerTable(problem);
+  return (layers.mayFit() ? bestOf(problem, layers) : undefined) ?? roomiest(problem, layers);
+}
 
 /**
  * The fastest placement within the capacities, or undefined where nothing fits.
@@ -15,13 +22,16 @@ const mostFinalists = 8;
  * more capacity never does worse.
  */
 export function bestPlacement(problem: PlacementProblem): Solution | undefined {
-  const layers = new LayerTable(problem);
-  const choices = layers.counts().flatMap((count) => layers.choices(count));
-  choices.sort((a, b) => a.score - b.score);
+  return bestOf(problem, new LayerTable(problem));
+}
+
+function bestOf(problem: PlacementProblem, layers: LayerTable): Solution | undefined {
+  const choices = layers.all().toSorted((a, b) => a.score - b.score);
   const finalists = choices
     .slice(0, mostFinalists)
     .map((choice) => judged(problem, layers.placement(choice)));
-  const filled = finalists.map((finalist) => fillLeftovers(problem, finalist));
+  const subsets = new Subsets();
+  const filled = finalists.map((finalist) => fillLeftovers(problem, finalist, { subsets }));
   // A choice that the host cannot hold as it is may do so once more of it is on devices.
   const fitting = [...filled, ...finalists].filter(({ left }) => left[0]! >= 0);
   const [first, ...others] = fitting;
@@ -34,12 +44,12 @@ export function bestPlacement(problem: PlacementProblem): Solution | undefined {
  * The placement that leaves most room on the host, where speed alone would choose too little for the devices. Where
  * nothing fits its room is negative: that much is missing.
  */
-export function roomiest(
+function roomiest(
   problem: PlacementProblem,
-  layers = new LayerTable(problem),
-  choices = layers.counts().flatMap((count) => layers.choices(count)),
+  layers: LayerTable,
+  choices: readonly Choice[] = layers.all(),
 ): Solution {
-  const [most] = [...choices].sort((a, b) => b.hostRoom - a.hostRoom);
+  const [most] = choices.toSorted((a, b) => b.hostRoom - a.hostRoom);
   // What the person fixed stays, even where it is too much.
   if (!most && problem.fixedLayers)
     return judged(problem, layers.placement(layers.forced(problem.fixedLayers)));
@@ -61,10 +71,16 @@ interface Choice {
 
 type Heavy = Pick<Choice, "firstWhole" | "hasOutput">;
 
+/** A layer at each place, the host first: with all its parts, or without the heavy ones, which are on the host then. */
 interface LayerWays {
-  /** At each place, bytes and seconds of all parts, or without the heavy ones, which are on the host then. */
-  whole: { bytes: number[]; seconds: number[] };
-  light: { bytes: number[]; seconds: number[] };
+  whole: LayerWay;
+  light: LayerWay;
+}
+
+interface LayerWay {
+  parts: number[][];
+  bytes: number[];
+  seconds: number[];
 }
 
 /** What each layer takes and costs in the few ways it can be placed as a whole. */
@@ -72,17 +88,37 @@ class LayerTable {
   private readonly ways: LayerWays[];
   private readonly allOnHost: number;
   private readonly room: number[];
+  private choicesOfAll: Choice[] | undefined;
 
   constructor(private readonly problem: PlacementProblem) {
     const { layout } = problem;
-    this.ways = layout.layers.map((_, layer) => ({
-      whole: this.waysOf(layer, true),
-      light: this.waysOf(layer, false),
-    }));
+    const ways = (layer: number) => ({ whole: this.way(layer, true), light: this.way(layer, false) });
+    // What the person pinned makes layers differ.
+    this.ways =
+      problem.pinned.size > 0
+        ? layout.layers.map((_, layer) => ways(layer))
+        : ofLayers(layout, (_, layer) => ways(layer));
     const input = layout.input.reduce((sum, part) => sum + partBytes(part, host, problem.alignments), 0);
     this.allOnHost = this.ways.reduce((sum, { whole }) => sum + whole.bytes[0]!, input);
     this.room = [...problem.capacities.devices];
     this.takePinned();
+  }
+
+  /**
+   * Whether all places together hold the weights and KV caches. Where they do not, no placement can fit, and there is no
+   * need to look for the fastest.
+   */
+  mayFit(): boolean {
+    const { layout, kvBytes, capacities, facts, order, pinned } = this.problem;
+    // What the person pinned may be more than a device holds.
+    if (pinned.size > 0) return true;
+    const needed = kvBytes.reduce((sum, bytes) => sum + bytes, layout.source.outline.bytes.total);
+    const room = order.reduce(
+      (sum, device) => sum + (facts.devices[device]!.unified ? 0 : Math.max(0, this.room[device]!)),
+      capacities.host,
+    );
+    // KV bytes that were fitted to a measurement are fractions.
+    return needed <= room + this.ways.length;
   }
 
   get nothing(): Choice {
@@ -102,8 +138,14 @@ class LayerTable {
     );
   }
 
+  /** Every choice, by the number of layers. */
+  all(): readonly Choice[] {
+    this.choicesOfAll ??= this.counts().flatMap((count) => this.choices(count));
+    return this.choicesOfAll;
+  }
+
   /** Numbers of layers to try, the output counted as one. */
-  counts(): number[] {
+  private counts(): number[] {
     const { fixedLayers } = this.problem;
     const most = this.ways.length;
     if (fixedLayers !== undefined) return [Math.min(fixedLayers, most)];
@@ -111,7 +153,7 @@ class LayerTable {
   }
 
   /** The last `count` layers on devices: with as many heavy parts as fit, and with none. */
-  choices(count: number): Choice[] {
+  private choices(count: number): Choice[] {
     // Where the person fixed the layers, these come whole, as far as they fit.
     const isFixed = this.problem.fixedLayers !== undefined;
     const found = (count === 0 ? [true] : [true, false]).flatMap((hasOutput) => {
@@ -131,11 +173,13 @@ class LayerTable {
 
   placement({ on, ...heavy }: Choice): Placement {
     return {
-      layers: on.map((place, layer) => ({
-        on: place,
-        parts: this.partsOf(layer, place, this.isWhole(layer, heavy)),
-      })),
+      layers: on.map((place, layer) => ({ on: place, parts: this.wayOf(layer, heavy).parts[place + 1]! })),
     };
+  }
+
+  private wayOf(layer: number, heavy: Heavy): LayerWay {
+    const { whole, light } = this.ways[layer]!;
+    return this.isWhole(layer, heavy) ? whole : light;
   }
 
   private isWhole(layer: number, { firstWhole, hasOutput }: Heavy): boolean {
@@ -150,7 +194,7 @@ class LayerTable {
     let turn = 0;
     for (let taken = 0; taken < count; taken++) {
       const layer = this.ways.length - 1 - taken;
-      const { bytes } = this.isWhole(layer, heavy) ? this.ways[layer]!.whole : this.ways[layer]!.light;
+      const { bytes } = this.wayOf(layer, heavy);
       for (;;) {
         const device = order[turn];
         if (device === undefined) return undefined;
@@ -172,10 +216,10 @@ class LayerTable {
     let hostBytes = this.allOnHost;
     let at = host;
     for (const [layer, place] of on.entries()) {
-      const ways = this.isWhole(layer, heavy) ? this.ways[layer]!.whole : this.ways[layer]!.light;
-      score += ways.seconds[place + 1]!;
+      const way = this.wayOf(layer, heavy);
+      score += way.seconds[place + 1]!;
       const leavesHost = place !== host && !facts.devices[place]!.unified;
-      if (leavesHost) hostBytes -= ways.bytes[place + 1]!;
+      if (leavesHost) hostBytes -= way.bytes[place + 1]!;
       else hostBytes += kvBytes[layer] ?? 0;
       if (place !== at) {
         const device = facts.devices[place === host ? at : place]!;
@@ -186,9 +230,10 @@ class LayerTable {
     return { on, ...heavy, score, hostRoom: capacities.host - hostBytes };
   }
 
-  private waysOf(layer: number, isWhole: boolean): { bytes: number[]; seconds: number[] } {
+  private way(layer: number, isWhole: boolean): LayerWay {
     const { layout, alignments, models, facts, pinned } = this.problem;
     const places = [host, ...facts.devices.keys()];
+    const parts = places.map((place) => this.partsOf(layer, place, isWhole));
     const bytes = places.map((place) =>
       layout.layers[layer]!.reduce((sum, part) => {
         const isMoved = !pinned.has(part.index) && (isWhole || !part.isHeavy || place === host);
@@ -197,14 +242,13 @@ class LayerTable {
         return isMoved && !isThere ? sum + partBytes(part, place, alignments) : sum;
       }, 0),
     );
-    const seconds = places.map((place) => {
-      const parts = this.partsOf(layer, place, isWhole);
-      return models.reduce(
-        (sum, { model, weight }) => sum + weight * model.layerSeconds(layer, place, parts),
+    const seconds = places.map((place, index) =>
+      models.reduce(
+        (sum, { model, weight }) => sum + weight * model.layerSeconds(layer, place, parts[index]!),
         0,
-      );
-    });
-    return { bytes, seconds };
+      ),
+    );
+    return { parts, bytes, seconds };
   }
 
   private partsOf(layer: number, place: number, isWhole: boolean): number[] {

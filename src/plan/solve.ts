@@ -1,6 +1,6 @@
 import { bestThroughput } from "./batch.js";
 import { defaultFields } from "./defaults.js";
-import { type Fitted, Fitter, fits, nearlyFits, type Solved, type SolveRequest } from "./fit.js";
+import { type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import type { Plan } from "./plan.js";
 
@@ -28,7 +28,7 @@ async function concede(request: SolveRequest, first: Fitter, start: Solved): Pro
   for (const settings of concessions(request, start.wanted)) {
     last = new Fitter(request, settings, first);
     // The formulas with what was measured are near enough to tell what is far from fitting.
-    if (!nearlyFits(last.estimate())) continue;
+    if (!last.mayFit()) continue;
     const fitted = await last.fit();
     if (fits(fitted)) return { fitted, fitter: last, wanted: start.wanted };
   }
@@ -72,7 +72,7 @@ async function longestContext(request: SolveRequest, start: Solved): Promise<Sol
   if (high === 0) return fits(start.fitted) ? start : concede(request, reference, start);
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (fits(fitterFor(middle * cellsMultiple, reference).estimate())) low = middle;
+    if (fitterFor(middle * cellsMultiple, reference).fittingEstimate()) low = middle;
     else high = middle - 1;
   }
   let best: Solved | undefined = fits(start.fitted) ? start : undefined;
