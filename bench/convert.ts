@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { findLibraries } from "../src/engine/native/libraries.js";
 import { fileTypeOf, type MixName } from "../src/quantize/mixes.js";
 import { formatBytes } from "../src/units.js";
-import { generatedModel, type ShapeName, shapes } from "./generate-model.js";
+import { type CheckpointShape, writeCheckpoint } from "./checkpoints.js";
 import { machineDescription } from "./machine.js";
 import { fromRoot } from "./paths.js";
 import { TreeMemory } from "./process-tree.js";
@@ -15,7 +15,7 @@ import { median, table } from "./statistics.js";
 /**
  * What a conversion costs: one pass from 16-bit weights to a quantised file, against the native quantiser alone, which
  * starts from an F16 file that somebody had to make first; and to F16 against `cp` of the same bytes. `--source` takes
- * a folder of safetensors, or whatever `jauge convert` reads; a generated model in BF16 stands in where it is absent.
+ * whatever `jauge convert` reads; safetensors of random weights in BF16 stand in where it is absent.
  */
 const { values } = parseArgs({
   options: {
@@ -34,7 +34,8 @@ const { threads, type, folder } = values;
 const runs = Number(values.runs);
 await mkdir(folder, { recursive: true });
 const at = (name: string) => join(folder, name);
-const source = values.source ?? (await generatedSource(values.shape as ShapeName));
+const shape = values.shape as CheckpointShape;
+const source = values.source ?? (await writeCheckpoint(at(shape), shape, "random"));
 const halves = at("f16.gguf");
 
 interface Run {
@@ -74,8 +75,6 @@ console.log(
     ],
   ),
 );
-if (!values.source)
-  console.log("\nThe source is a GGUF in BF16: name a folder of safetensors with --source.");
 
 /** The command as a person runs it. */
 async function convert(input: string, output: string, wanted: string): Promise<Run> {
@@ -128,15 +127,4 @@ async function measured(start: () => ReturnType<typeof spawn>): Promise<Run> {
   const taken = (performance.now() - begun) / 1000;
   if (code !== 0) throw new Error(`${child.spawnargs.join(" ")} ended with ${code}`);
   return { seconds: taken, peakBytes: memory.stop() };
-}
-
-async function generatedSource(shape: ShapeName): Promise<string> {
-  if (!(shape in shapes)) throw new Error(`no shape ${shape}; there are: ${Object.keys(shapes).join(", ")}`);
-  const path = at(`${shape}-bf16.gguf`);
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) await convert(await generatedModel(shape), path, "BF16");
-  return path;
 }

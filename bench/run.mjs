@@ -11,7 +11,7 @@ const names = [
   ...["single", "batch", "requests", "start", "memory", "bare", "peer", "jauge"],
   ...["precision", "prediction", "rivals"],
   ...["faults", "million-lines"],
-  ...["generate-model", "fuzz-gguf", "convert", "quantise-equality"],
+  ...["generate-model", "fuzz-gguf", "convert", "convert-memory", "quantise-equality"],
   ...["readers", "fuzz-readers", "legacy"],
 ];
 if (!name || !names.includes(name)) {
