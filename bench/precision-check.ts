@@ -55,7 +55,7 @@ export interface Filling {
   smaller: string[];
   /** The first of these that a dry run shows to fit the budgets, with what it brings along. */
   fitting?: string;
-  /** The same without the attention projections of layers whose KV cache is on the host: they would draw it over. */
+  /** The same without what would draw the KV cache or state of a layer over that has it on the host. */
   fittingFreely?: string;
 }
 
@@ -88,10 +88,10 @@ export async function fillingOf(plan: ModelPlan, source: ModelSource, measurer: 
 
 /**
  * ggml computes an operation without weights where its neighbours' weights are: a projection on the device takes
- * attention and the state-space scan there, and the cache is copied for every token.
+ * attention there, the convolution of a recurrent layer what is read of its state, and the cache is copied for every token.
  */
 function drawsCache(plan: ModelPlan, name: string): boolean {
-  const layer = /^blk\.(\d+)\.(attn|ssm)_/.exec(name)?.[1];
+  const layer = /^blk\.(\d+)\.(attn_|ssm_conv1d)/.exec(name)?.[1];
   return layer !== undefined && plan.settings.kvOn[Number(layer)] === "host";
 }
 

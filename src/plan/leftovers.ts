@@ -14,12 +14,23 @@ const fullEnough = 0.99;
 const sizeSteps = 512;
 
 /**
- * Of a layer whose KV cache is elsewhere, only the feed-forward part, and what goes into a recurrent state: projections
- * on a device would draw attention itself there, and the KV cache would be copied for every token.
+ * Of a layer whose KV cache is elsewhere, only the feed-forward part, and the projections around a recurrent state:
+ * those of attention would draw attention itself to the device, and the KV cache would be copied for every token; so
+ * would the convolution before a recurrent state, which reads the cache. The state's own operation stays with its weights.
  */
 function mayMove(part: Part, on: number, device: number): boolean {
   const isFeedForward = part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
-  return on === device || isFeedForward || part.name.endsWith(".ssm_in.weight");
+  return on === device || isFeedForward || /\.ssm_(in|out)\.weight$/.test(part.name);
+}
+
+/** What chooses experts: it is where they are, or costs two hand-overs. */
+function isRouter(part: Part): boolean {
+  return part.isMatrix && part.stage === "feedForwardNorm";
+}
+
+/** Too small to be worth hand-overs of its own, but for the last percent of a budget. */
+function isCrumb(part: Part): boolean {
+  return isRouter(part) || /\.ssm_(x|dt)\.weight$/.test(part.name);
 }
 
 /**
@@ -45,6 +56,13 @@ export function fillLeftovers(
     for (let state = chosen; state?.layer !== undefined; state = state.before)
       layers[state.layer] = { on: layers[state.layer]!.on, parts: state.parts! };
     missing -= chosen?.bytes ?? 0;
+    const capacity = problem.capacities.devices[device]!;
+    const left = room - (chosen?.bytes ?? 0);
+    if (!options.atAnyCost && left < capacity)
+      fillCrumbs(problem, subsets, { layers }, device, {
+        ...{ left, enough: capacity * (1 - fullEnough) },
+        loss: loss - (bestGain(states) - (chosen?.gain ?? 0)),
+      });
     if (options.atAnyCost && missing <= 0) break;
   }
   const filled = judged(problem, { layers });
@@ -92,6 +110,37 @@ function combined(
   return states;
 }
 
+function bestGain(states: readonly Filling[]): number {
+  return states.reduce((most, { gain }) => Math.max(most, gain), 0);
+}
+
+/**
+ * Small parts, one after the other, until a device is full enough: those first that cost least for each byte, and no more
+ * than `loss` seconds in all. A search by sizes loses them, as each alone is smaller than a step. Changes `placement`.
+ */
+function fillCrumbs(
+  problem: PlacementProblem,
+  subsets: Subsets,
+  { layers }: Placement,
+  device: number,
+  { left, enough, loss }: { left: number; enough: number; loss: number },
+): void {
+  while (left > enough) {
+    let best: (Found & { layer: number }) | undefined;
+    for (const layer of layersToFill(problem, { layers }, device)) {
+      for (const found of subsets.of(problem, { layers }, layer, device, { withCrumbs: true })) {
+        const isPossible = found.bytes > 0 && found.bytes <= left && -found.gain <= loss;
+        if (isPossible && (!best || found.gain / found.bytes > best.gain / best.bytes))
+          best = { ...found, layer };
+      }
+    }
+    if (!best) return;
+    layers[best.layer] = { on: layers[best.layer]!.on, parts: best.parts };
+    left -= best.bytes;
+    loss += Math.min(0, best.gain);
+  }
+}
+
 /** The most gain; where that leaves the budget unused, the fullest that loses next to nothing against it. */
 function bestFilling(states: Filling[], room: number, capacity: number, loss: number): Filling | undefined {
   const best = states.reduce((most, next) => (next.gain > most.gain ? next : most));
@@ -135,14 +184,20 @@ interface Found {
 export class Subsets {
   private readonly known = new Map<string, Found[]>();
 
-  of(problem: PlacementProblem, placement: Placement, layer: number, device: number): Found[] {
+  of(
+    problem: PlacementProblem,
+    placement: Placement,
+    layer: number,
+    device: number,
+    { withCrumbs = false } = {},
+  ): Found[] {
     const { on, parts } = placement.layers[layer]!;
     // What a person pinned makes layers differ.
     const kind = problem.pinned.size > 0 ? `layer ${layer}` : problem.layout.signatures[layer];
-    const key = `${kind} ${on} ${parts.join()} ${device}`;
+    const key = `${kind} ${on} ${parts.join()} ${device} ${withCrumbs}`;
     let found = this.known.get(key);
     if (!found) {
-      found = allSubsets(problem, layer, on, parts, device);
+      found = allSubsets(problem, layer, { on, parts }, device, withCrumbs);
       this.known.set(key, found);
     }
     return found;
@@ -152,18 +207,18 @@ export class Subsets {
 function allSubsets(
   problem: PlacementProblem,
   layer: number,
-  on: number,
-  parts: readonly number[],
+  { on, parts }: Placement["layers"][number],
   device: number,
+  withCrumbs: boolean,
 ): Found[] {
   const all = problem.layout.layers[layer]!;
   const movable = all
     .map((part, index) => ({ part, index, bytes: partBytes(part, device, problem.alignments) }))
-    .filter(
-      ({ part, index }) => isMovable(problem, part) && parts[index] === host && mayMove(part, on, device),
-    )
+    .filter(({ part, index }) => isMovable(problem, part) && parts[index] === host)
+    .filter(({ part }) => mayMove(part, on, device) || (withCrumbs && isCrumb(part)))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, mostParts);
+  const companions = companionsOf(problem, all, device);
   const seconds = (of: readonly number[]) =>
     problem.models.reduce((sum, { model, weight }) => sum + weight * model.layerSeconds(layer, on, of), 0);
   const before = seconds(parts);
@@ -176,7 +231,11 @@ function allSubsets(
       moved[one.index] = device;
       bytes += one.bytes;
     }
-    bytes += takeCompanions(problem, all, moved, device);
+    for (const { index, bytes: companionBytes, leaders } of companions) {
+      if (moved[index] !== host || leaders.some((leader) => moved[leader] !== device)) continue;
+      moved[index] = device;
+      bytes += companionBytes;
+    }
     found.push({ parts: moved, bytes, gain: before - seconds(moved) });
   }
   return fastestOfEachSize(found);
@@ -192,28 +251,33 @@ function fastestOfEachSize(found: readonly Found[]): Found[] {
   return [...bySize.values()];
 }
 
-/** Norms and biases go where all matrices of their stage are. Returns their bytes. */
-function takeCompanions(
-  problem: PlacementProblem,
-  all: readonly Part[],
-  moved: number[],
-  device: number,
-): number {
-  let bytes = 0;
-  for (const [index, part] of all.entries()) {
-    if (part.isMatrix || moved[index] !== host || problem.pinned.has(part.index)) continue;
-    const stage =
-      part.stage === "feedForwardNorm"
-        ? "feedForwardIn"
-        : part.stage === "attentionNorm"
-          ? "attentionIn"
-          : part.stage;
-    const places = moved.filter((_, other) => all[other]!.isMatrix && all[other]!.stage === stage);
-    if (places.length === 0 || places.some((place) => place !== device)) continue;
-    moved[index] = device;
-    bytes += partBytes(part, device, problem.alignments);
-  }
-  return bytes;
+/** What goes where all matrices are that lead it: a bias with its matrix, norms and routers with what they are for. */
+interface Companion {
+  index: number;
+  bytes: number;
+  leaders: number[];
+}
+
+function companionsOf(problem: PlacementProblem, all: readonly Part[], device: number): Companion[] {
+  return all.flatMap((part, index): Companion[] => {
+    if ((part.isMatrix && !isRouter(part)) || problem.pinned.has(part.index)) return [];
+    const leaders = leadersOf(part, all);
+    if (leaders.length === 0) return [];
+    return [{ index, bytes: partBytes(part, device, problem.alignments), leaders }];
+  });
+}
+
+function leadersOf(part: Part, all: readonly Part[]): number[] {
+  const matrix = part.name.endsWith(".bias") ? part.name.replace(/bias$/, "weight") : undefined;
+  const own = all.findIndex(({ name, isMatrix }) => isMatrix && name === matrix);
+  if (own >= 0) return [own];
+  const stage =
+    part.stage === "feedForwardNorm"
+      ? "feedForwardIn"
+      : part.stage === "attentionNorm"
+        ? "attentionIn"
+        : part.stage;
+  return all.flatMap((other, index) => (other.isMatrix && other.stage === stage ? [index] : []));
 }
 
 function isMovable({ pinned }: PlacementProblem, part: Part): boolean {

@@ -15,6 +15,8 @@ export interface Shape {
   experts?: number;
   expertsUsed?: number;
   tied?: boolean;
+  /** State-space layers instead of attention and feed-forward. */
+  recurrent?: boolean;
 }
 
 export function sourceOfShape(shape: Shape): ModelSource {
@@ -25,6 +27,14 @@ export function sourceOfShape(shape: Shape): ModelSource {
     const add = (name: string, type: TensorTypeName, ...lengths: number[]) =>
       list.push([`blk.${layer}.${name}.weight`, type, lengths]);
     add("attn_norm", "F32", hidden);
+    if (shape.recurrent) {
+      add("ssm_in", "Q8_0", hidden, 4 * hidden);
+      add("ssm_conv1d", "F32", 4, 2 * hidden);
+      add("ssm_x", "Q8_0", 2 * hidden, hidden / 16 + 32);
+      add("ssm_dt", "F32", hidden / 16, 2 * hidden);
+      add("ssm_out", "Q8_0", 2 * hidden, hidden);
+      continue;
+    }
     add("attn_q", "Q4_K", hidden, hidden);
     add("attn_k", "Q4_K", hidden, kv);
     add("attn_v", "Q6_K", hidden, kv);
@@ -57,7 +67,7 @@ export function sourceOfShape(shape: Shape): ModelSource {
     hiddenSize: hidden,
     layers,
     heads: new Array<number>(layers).fill(heads),
-    kvHeads: new Array<number>(layers).fill(kvHeads),
+    kvHeads: new Array<number>(layers).fill(shape.recurrent ? 0 : kvHeads),
     headSizeK: hidden / heads,
     headSizeV: hidden / heads,
     feedForwardSize: new Array<number>(layers).fill(feedForward),

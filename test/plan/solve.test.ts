@@ -90,6 +90,60 @@ describe("a plan", () => {
     }
   });
 
+  test("fills the last percent with small projections of recurrent layers, but not with what reads the state", async () => {
+    const shape: Shape = { ...small, layers: 24, recurrent: true };
+    const layout = layoutOf(sourceOfShape(shape));
+    const device = deviceOf("CUDA0", 10, 8e9);
+    const facts = machineFacts([{ ...device, link: { ...device.link, crossingSeconds: 1e-7 } }]);
+    for (const bytes of [9e6, 12.3e6, 15.1e6, 21e6]) {
+      const machine = machineOf(facts, { host: 4e9, devices: [bytes] });
+      const { fitted } = await solve({ layout, machine, objective: "chat", wishes: { contextLength: 512 } });
+      const outside = fitted.placement.layers.flatMap(({ on, parts }, layer) =>
+        parts.flatMap((place, index) => {
+          const part = layout.layers[layer]![index]!;
+          return place === host && part.isMatrix && !/ssm_conv1d/.test(part.name) ? [{ on, part }] : [];
+        }),
+      );
+      const left = -fitted.over[1]!;
+      expect(left < bytes * 0.01 || outside.every(({ part }) => part.bytes > left)).toBe(true);
+      const convolutions = fitted.placement.layers.filter(({ on, parts }, layer) =>
+        parts.some((place, index) => place !== on && /ssm_conv1d/.test(layout.layers[layer]![index]!.name)),
+      );
+      expect(convolutions).toEqual([]);
+    }
+  });
+
+  test("moves routers with their experts, and biases with their matrices", async () => {
+    const plain = sourceOfShape(mixture);
+    const biases = plain.tensors
+      .filter(({ name }) => /ffn_(up_exps|gate_inp)\.weight$/.test(name))
+      .map((tensor) => ({
+        ...tensor,
+        ...{ name: tensor.name.replace(/weight$/, "bias"), type: "F32" as const },
+        ...{ shape: tensor.shape.slice(1), bytes: 4 * tensor.shape.slice(1).reduce((all, one) => all * one) },
+      }));
+    const layout = layoutOf({ ...plain, tensors: [...plain.tensors, ...biases] });
+    // Caches so large that no layer's finds room on the device.
+    const wishes = { contextLength: 8192, sequences: 256 };
+    const machine = machineOf(machineFacts([deviceOf("CUDA0", 10, 8e9)]), { host: 64e9, devices: [50e6] });
+    const { fitted } = await solve({ layout, machine, objective: "chat", wishes });
+    let moved = 0;
+    for (const [layer, { on, parts }] of fitted.placement.layers.entries()) {
+      const placeOf = (name: string) =>
+        parts[layout.layers[layer]!.findIndex((part) => part.name.endsWith(name))];
+      if (layer === layout.outputLayer) continue;
+      expect(placeOf("ffn_up_exps.bias")).toBe(placeOf("ffn_up_exps.weight"));
+      expect(placeOf("ffn_gate_inp.bias")).toBe(placeOf("ffn_gate_inp.weight"));
+      const isMoved =
+        on === host &&
+        [placeOf("ffn_up_exps.weight"), placeOf("ffn_gate_exps.weight")].every((place) => place === 0);
+      if (!isMoved) continue;
+      moved++;
+      expect(placeOf("ffn_gate_inp.weight")).toBe(0);
+    }
+    expect(moved).toBeGreaterThan(0);
+  });
+
   test("keeps attention on the device and experts in RAM", async () => {
     const { fitted } = await planned(mixture, { host: 4e9, devices: [45e6] });
     const layout = layoutOf(sourceOfShape(mixture));
