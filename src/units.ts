@@ -17,13 +17,16 @@ export function parseBytes(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+/** A number for people with so many decimals, and the decimal sign of their language: `0.41`, `0,41`. */
+export function formatDecimal(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return locale === "fr" ? text.replace(".", ",") : text;
+}
+
 /** A size for people, in decimal units as disks and cards are sold: `11.47 GB`, `512.0 MB`, `917 B`. */
 export function formatBytes(bytes: number): string {
   const magnitude = Math.abs(bytes);
-  const inUnits = (unit: number, digits: number) => {
-    const text = (bytes / unit).toFixed(digits);
-    return locale === "fr" ? text.replace(".", ",") : text;
-  };
+  const inUnits = (unit: number, digits: number) => formatDecimal(bytes / unit, digits);
   if (magnitude >= 1e12) return `${inUnits(1e12, 2)} TB`;
   if (magnitude >= 1e9) return `${inUnits(1e9, 2)} GB`;
   if (magnitude >= 1e6) return `${inUnits(1e6, 1)} MB`;

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import {
@@ -7,13 +6,13 @@ import {
   compareModels,
   type ModelFigures,
 } from "../compare/compare.js";
-import { JaugeError } from "../errors.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { compareTexts } from "../messages/compare-texts.js";
 import { localized } from "../messages/locale.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatDecimal } from "../units.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
+import { requireModel } from "./open-model.js";
 import { addOptions, type CommandPart, type Values, value } from "./option-spec.js";
 import { anyText, integer } from "./option-values.js";
 import { type OutputValues, outputOptions } from "./options.js";
@@ -59,7 +58,7 @@ export function compareCommand(): CommandPart {
 }
 
 async function compare(paths: string[], values: CompareValues): Promise<void> {
-  for (const path of paths) if (!existsSync(path)) throw new JaugeError("model-missing", { path });
+  for (const path of paths) requireModel(path);
   const text = await readTextFile(values.text ?? shippedTextPath);
   try {
     const comparison = await compareModels({
@@ -78,7 +77,7 @@ async function compare(paths: string[], values: CompareValues): Promise<void> {
 }
 
 function progressText({ path, chunk, chunks, perplexity }: CompareProgress): string {
-  return texts.progress({ model: basename(path), chunk, chunks, perplexity: perplexity.toFixed(2) });
+  return texts.progress({ model: basename(path), chunk, chunks, perplexity: formatDecimal(perplexity, 2) });
 }
 
 async function printTable({ models, windows, windowSize, scoredTokens }: Comparison): Promise<void> {
@@ -108,12 +107,12 @@ function cell(column: keyof typeof texts.columns, figures: ModelFigures): string
     case "size":
       return formatBytes(figures.bytes);
     case "bits":
-      return figures.bitsPerWeight.toFixed(2);
+      return formatDecimal(figures.bitsPerWeight, 2);
     case "perplexity":
-      return `${figures.perplexity.toFixed(4)} ± ${figures.perplexityError.toFixed(4)}`;
+      return `${formatDecimal(figures.perplexity, 4)} ± ${formatDecimal(figures.perplexityError, 4)}`;
     case "ratio":
       return divergence
-        ? `${divergence.perplexityRatio.toFixed(4)} ± ${divergence.perplexityRatioError.toFixed(4)}`
+        ? `${formatDecimal(divergence.perplexityRatio, 4)} ± ${formatDecimal(divergence.perplexityRatioError, 4)}`
         : "";
     case "meanDivergence":
       return divergence ? `${nats(divergence.mean)} ± ${nats(divergence.standardError)}` : "";
@@ -122,15 +121,15 @@ function cell(column: keyof typeof texts.columns, figures: ModelFigures): string
     case "greatest":
       return divergence ? nats(divergence.greatest) : "";
     case "sameTop":
-      return divergence ? `${(100 * divergence.topAgreement).toFixed(2)} %` : "";
+      return divergence ? `${formatDecimal(100 * divergence.topAgreement, 2)} %` : "";
     case "prompt":
-      return figures.promptTokensPerSecond.toFixed(1);
+      return formatDecimal(figures.promptTokensPerSecond, 1);
     case "generation":
-      return figures.generationTokensPerSecond.toFixed(1);
+      return formatDecimal(figures.generationTokensPerSecond, 1);
   }
 }
 
 /** As many decimals as say something: divergences of Q8_0 and Q2_K are a thousand times apart. */
 function nats(value: number): string {
-  return value === 0 || value >= 0.01 ? value.toFixed(4) : value.toFixed(6);
+  return value === 0 || value >= 0.01 ? formatDecimal(value, 4) : formatDecimal(value, 6);
 }

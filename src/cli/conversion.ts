@@ -6,7 +6,7 @@ import { defaultThreads } from "../hardware/cpu.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
 import { readImportanceMatrix } from "../quantize/importance-matrix.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatDecimal } from "../units.js";
 import type { TypeValues, WritingValues } from "./conversion-options.js";
 import { columns, LoadProgress, note, print } from "./terminal.js";
 import { jaugeVersion } from "./version.js";
@@ -96,7 +96,7 @@ function totalOf(summary: PlannedSummary, tensors: readonly { shape: readonly nu
     tensors: tensors.length,
     before: formatBytes(sum("bytesBefore")),
     bytes: formatBytes(sum("bytes")),
-    bits: ((8 * sum("bytes")) / Math.max(1, weights)).toFixed(2),
+    bits: formatDecimal((8 * sum("bytes")) / Math.max(1, weights), 2),
   });
 }
 
@@ -134,7 +134,7 @@ class PersonView {
     this.end();
     const path = this.files > 1 ? `${this.path} (${texts.parts({ count: this.files })})` : this.path;
     const line = texts.done({
-      ...{ path, bytes: formatBytes(bytes), seconds: seconds.toFixed(1) },
+      ...{ path, bytes: formatBytes(bytes), seconds: formatDecimal(seconds, 1) },
       rate: formatBytes(Math.round(this.readBytes / seconds)),
       peak: formatBytes(peakBytes),
     });

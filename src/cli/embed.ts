@@ -4,6 +4,7 @@ import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
 import type { Model } from "../model.js";
+import { formatDecimal } from "../units.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
 import { budgetOptionsOf, loadOptions } from "./library-options.js";
@@ -112,7 +113,7 @@ async function printVectors(model: Model, sentences: string[], values: EmbedValu
 async function printSimilarity(embeddings: Float32Array[], values: EmbedValues): Promise<void> {
   const matrix = embeddings.map((a) => embeddings.map((b) => dot(a, b)));
   if (values.json) return await print(`${JSON.stringify(matrix.map((row) => row.map(float32)))}\n`);
-  const rows = matrix.map((row) => row.map((cosine) => cosine.toFixed(3)));
+  const rows = matrix.map((row) => row.map((cosine) => formatDecimal(cosine, 3)));
   const right = rows.map((_, index) => index);
   for (const line of columns(rows, right)) await print(`${line}\n`);
 }

@@ -6,8 +6,10 @@ import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { compareTexts } from "../messages/compare-texts.js";
 import { localized } from "../messages/locale.js";
+import { formatDecimal } from "../units.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
+import { requireModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, toggle, type Values, value } from "./option-spec.js";
 import { anyText, integer, oneOf } from "./option-values.js";
 import { type OutputValues, outputOptions } from "./options.js";
@@ -69,7 +71,7 @@ async function imatrix(
   textPath: string | undefined,
   values: ImatrixValues,
 ): Promise<void> {
-  if (!existsSync(modelPath)) throw new JaugeError("model-missing", { path: modelPath });
+  requireModel(modelPath);
   const outputPath = values.output ?? "imatrix.gguf";
   if (values.resume && values.inFile?.length)
     throw new JaugeError("options-conflict", { option: "--resume", other: "--in-file" });
@@ -98,7 +100,7 @@ async function imatrix(
     }
     const { path, matrices, chunks, perplexity, partial } = result;
     // Resumed behind its last window, a run has nothing to read.
-    const found = perplexity === undefined ? {} : { perplexity: perplexity.toFixed(4) };
+    const found = perplexity === undefined ? {} : { perplexity: formatDecimal(perplexity, 4) };
     await print(`${texts.done({ path, matrices, chunks, ...found })}\n`);
     if (partial.length > 0)
       note(`${labels.warning} ${texts.partial({ count: partial.length, example: partial[0]! })}`);
@@ -109,6 +111,6 @@ async function imatrix(
 
 function progressText({ chunk, chunks, perplexity, tokensPerSecond }: ImportanceProgress): string {
   return texts.progress({
-    ...{ chunk, chunks, perplexity: perplexity.toFixed(2), speed: tokensPerSecond.toFixed(0) },
+    ...{ chunk, chunks, perplexity: formatDecimal(perplexity, 2), speed: formatDecimal(tokensPerSecond, 0) },
   });
 }

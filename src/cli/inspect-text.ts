@@ -3,7 +3,7 @@ import type { ModelFile } from "../gguf/model-file.js";
 import type { ModelOutline, WeightBytes } from "../gguf/outline.js";
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatDecimal } from "../units.js";
 import type { Inspection } from "./inspection.js";
 
 const texts = localized(inspectMessages);
@@ -163,8 +163,8 @@ export function visible(text: string): string {
 }
 
 export function formatCount(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} B`;
-  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
+  if (count >= 1e9) return `${formatDecimal(count / 1e9, 2)} B`;
+  if (count >= 1e6) return `${formatDecimal(count / 1e6, 1)} M`;
   return `${count}`;
 }
 

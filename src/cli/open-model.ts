@@ -5,6 +5,7 @@ import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { type LoadOptions, load, loadTokenizer, type Model } from "../model.js";
+import { fileNameOf, webAddress } from "../planner/sources/web-address.js";
 import type { SpaceTaken } from "../planner/watch.js";
 import type { OutputValues } from "./options.js";
 import { formatSize } from "./plan-format.js";
@@ -13,13 +14,36 @@ import { LoadProgress, note } from "./terminal.js";
 const { run: texts } = localized(cliMessages);
 const planNotes = localized(planTexts);
 
-/** Loads a model, showing how far it is. Errors: `model-missing`, and those of `load`. */
+/**
+ * Refuses what is not on this disk: weights are read from there. Errors: `model-missing`; `model-remote` for an address,
+ * which `jauge plan` takes.
+ */
+export function requireModel(path: string): void {
+  if (existsSync(path)) return;
+  const address = webAddress(path);
+  if (!address) throw new JaugeError("model-missing", { path });
+  const isModel = /\.gguf$/i.test(fileNameOf(address));
+  throw new JaugeError("model-remote", {
+    path: address.path,
+    ...(isModel && { url: withoutUser(address.url) }),
+  });
+}
+
+/** What a shell may be given: no password, and all parts of a split model as curl's range. */
+function withoutUser(address: URL): string {
+  const url = new URL(address);
+  url.username = "";
+  url.password = "";
+  return url.href.replaceAll("'", "%27").replace(/00001(?=-of-(\d{5})\.gguf)/i, "[00001-$1]");
+}
+
+/** Loads a model, showing how far it is. Errors: those of `requireModel` and of `load`. */
 export async function openModel(
   path: string,
   options: LoadOptions,
   output: OutputValues = {},
 ): Promise<Model> {
-  if (!existsSync(path)) throw new JaugeError("model-missing", { path });
+  requireModel(path);
   const progress = new LoadProgress(texts.loading({ model: basename(path) }), modelBytes(path));
   try {
     return await load(path, {
@@ -38,13 +62,13 @@ function spaceTakenNote({ device, takenBytes, leftBytes }: SpaceTaken, yields: b
   return yields ? planNotes.yields(facts) : planNotes.spaceTaken(facts);
 }
 
-/** Loads a model's vocabulary. Errors: `model-missing`, and those of `loadTokenizer`. */
+/** Loads a model's vocabulary. Errors: those of `requireModel` and of `loadTokenizer`. */
 export async function openTokenizer(
   path: string,
   { backend, libraryDirectory }: LoadOptions,
   output: OutputValues,
 ): Promise<Awaited<ReturnType<typeof loadTokenizer>>> {
-  if (!existsSync(path)) throw new JaugeError("model-missing", { path });
+  requireModel(path);
   return loadTokenizer(path, {
     ...(backend && { backend }),
     ...(libraryDirectory && { libraryDirectory }),

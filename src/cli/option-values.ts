@@ -127,7 +127,7 @@ export type VramOrCards = VramWish | { kind: "cards"; sizes: number[] };
 
 /** Device memory, or the sizes of several cards. Errors: `budget-invalid`. */
 export const vramOrCards: ValueParser<VramOrCards> = (text, option) => {
-  const sizes = parseCardSizes(text);
+  const sizes = parseCardSizes(text, option);
   return sizes ? { kind: "cards", sizes } : parseVramBudget(text, option);
 };
 

@@ -3,7 +3,7 @@ import { cliMessages } from "../messages/cli.js";
 import { localized } from "../messages/locale.js";
 import type { ModelPlan } from "../plan/model-plan.js";
 import type { MemoryUse } from "../plan/plan.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatDecimal } from "../units.js";
 import { columns } from "./terminal.js";
 
 const { stats: texts } = localized(cliMessages);
@@ -81,7 +81,7 @@ export function speedLines(stats: GenerationStats): string[] {
     ],
   ];
   if (stats.timeToFirstTokenMs !== null)
-    rows.push([texts.firstToken, `${stats.timeToFirstTokenMs.toFixed(1)} ms`]);
+    rows.push([texts.firstToken, `${formatDecimal(stats.timeToFirstTokenMs, 1)} ms`]);
   if (stats.speculatedTokens > 0) {
     const counts = { accepted: stats.acceptedTokens, tried: stats.speculatedTokens };
     rows.push([texts.speculation, texts.accepted(counts)]);
@@ -109,5 +109,5 @@ function allocated(use: MemoryUse): number {
 }
 
 function speed(tokensPerSecond: number | null): string {
-  return tokensPerSecond === null ? "" : texts.speed({ speed: tokensPerSecond.toFixed(1) });
+  return tokensPerSecond === null ? "" : texts.speed({ speed: formatDecimal(tokensPerSecond, 1) });
 }

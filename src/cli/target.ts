@@ -11,7 +11,7 @@ import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
 import { type MixName, mixes, mixNamed, mixNames } from "../quantize/mixes.js";
 import { sizesOf, type TargetMix, typesWithin } from "../quantize/target-types.js";
-import { formatBytes, parseBytes } from "../units.js";
+import { formatBytes, formatDecimal, parseBytes } from "../units.js";
 import { runJob, writingWishes } from "./conversion.js";
 import {
   addLibraryOptions,
@@ -182,7 +182,7 @@ async function tell(
   const weights = tensors.reduce((sum, { shape }) => sum + tensorElements(shape)!, 0);
   const line = texts.summary({
     ...{ size: formatBytes(size), bytes: formatBytes(mix.bytes) },
-    bits: ((8 * all) / Math.max(1, weights)).toFixed(2),
+    bits: formatDecimal((8 * all) / Math.max(1, weights), 2),
     error: percent(mix.loss),
     types: byType.map(([type, bytes]) => `${type} ${Math.round((100 * bytes) / all)} %`).join(", "),
   });
@@ -191,5 +191,5 @@ async function tell(
 }
 
 function percent(part: number): string {
-  return `${(100 * part).toFixed(part < 0.001 ? 4 : 2)} %`;
+  return `${formatDecimal(100 * part, part < 0.001 ? 4 : 2)} %`;
 }

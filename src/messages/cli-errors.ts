@@ -33,6 +33,12 @@ const en = {
     what: `${f.path}: there is no such model file`,
     fix: 'Check the path. For a prompt to the embedded model: jauge run -p "…"',
   }),
+  "model-remote": (f: { path: string; url?: string }): ErrorText => ({
+    what: `${f.path}: is on the web; what reads weights needs them on this disk`,
+    fix: f.url
+      ? `Download it, then give the file: curl -fL -C - -O '${f.url}'. jauge plan takes the address itself, to see beforehand whether it fits.`
+      : "Download all its files into a folder and make a model of them: jauge convert FOLDER -o model.gguf. jauge plan takes the address itself, to see beforehand whether it fits.",
+  }),
   "prompt-missing": (_: Record<string, never>): ErrorText => ({
     what: "There is no prompt, and no terminal to chat in",
     fix: "Give a prompt as an argument, with -p or --file, or on standard input (--file - waits for it).",
@@ -91,6 +97,12 @@ const fr: typeof en = {
   "model-missing": (f) => ({
     what: `${f.path} : ce fichier de modèle n'existe pas`,
     fix: 'Vérifiez le chemin. Pour une invite au modèle embarqué : jauge run -p "…"',
+  }),
+  "model-remote": (f) => ({
+    what: `${f.path} : est sur le web ; ce qui lit des poids les veut sur ce disque`,
+    fix: f.url
+      ? `Téléchargez-le, puis donnez le fichier : curl -fL -C - -O '${f.url}'. jauge plan prend l'adresse elle-même, pour voir d'avance si cela tient.`
+      : "Téléchargez tous ses fichiers dans un dossier et faites-en un modèle : jauge convert DOSSIER -o model.gguf. jauge plan prend l'adresse elle-même, pour voir d'avance si cela tient.",
   }),
   "prompt-missing": () => ({
     what: "Il n'y a pas d'invite, ni de terminal où discuter",

@@ -8,6 +8,8 @@ const en = {
     vram: "a size with its unit (11.5GB is 10⁹ bytes each, 8GiB 2³⁰), 90% or free-512MiB, or these by device: 0=11.5GB,1=8GiB",
     ram: "a size with its unit (56GB is 10⁹ bytes each, 56GiB 2³⁰), 90% or free-2GiB",
     oneSize: "one size, or DEVICE=SIZE for each device (several sizes are cards, for jauge plan --what-if)",
+    cards: (f: { item: string }) =>
+      `for --what-if the sizes of cards with their units, 8GB,12GB,24GB ("${f.item}" is none), or otherwise one budget, or DEVICE=SIZE for each device`,
     once: "each device once",
     mix: "a quantisation mix, such as Q4_K_M",
   },
@@ -123,6 +125,8 @@ const fr: typeof en = {
     ram: "une taille avec son unité (56GB : 10⁹ octets chacun, 56GiB : 2³⁰), 90% ou free-2GiB",
     oneSize:
       "une seule taille, ou PÉRIPHÉRIQUE=TAILLE pour chacun (plusieurs tailles sont des cartes, pour jauge plan --what-if)",
+    cards: (f) =>
+      `pour --what-if les tailles des cartes avec leur unité, 8GB,12GB,24GB (« ${f.item} » n'en est pas une), ou sinon un seul budget, ou PÉRIPHÉRIQUE=TAILLE pour chacun`,
     once: "chaque périphérique une seule fois",
     mix: "un mélange de quantification, comme Q4_K_M",
   },

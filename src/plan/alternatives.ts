@@ -1,6 +1,6 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatDecimal } from "../units.js";
 import { type Fitted, Fitter, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
@@ -120,8 +120,7 @@ function moreMemory({ machine }: SolveRequest, fitted: Fitted): Alternative[] {
 function disk({ machine, layout }: SolveRequest, fitted: Fitted): Alternative {
   const bytes = diskBytesPerToken(fitted, layout.source);
   const { decodeTokensPerSecond } = predict(fitted.models, fitted.placement, machine.facts, bytes);
-  const speed =
-    decodeTokensPerSecond < 1 ? decodeTokensPerSecond.toFixed(2) : decodeTokensPerSecond.toFixed(1);
+  const speed = formatDecimal(decodeTokensPerSecond, decodeTokensPerSecond < 1 ? 2 : 1);
   return {
     kind: "disk",
     text: texts.disk({ bytes: formatBytes(bytes), speed }),

@@ -37,14 +37,16 @@ export function parseRamBudget(text: string, option = "--ram"): BudgetWish {
 
 /**
  * Reads the sizes of cards, `8GB,12GB,24GB`; undefined where the text is a budget instead: one size, or sizes for
- * devices.
+ * devices. Errors: `budget-invalid`, naming the one of several that is no card's size.
  */
-export function parseCardSizes(text: string): number[] | undefined {
+export function parseCardSizes(text: string, option = "--vram"): number[] | undefined {
   const items = itemsOf(text);
-  const sizes = items.map(parseSize);
-  return items.length > 1 && sizes.every((size) => size !== undefined && size > 0)
-    ? (sizes as number[])
-    : undefined;
+  if (items.length < 2 || items.some((item) => item.includes("="))) return undefined;
+  return items.map((item) => {
+    const size = parseSize(item);
+    if (size) return size;
+    throw new JaugeError("budget-invalid", { option, value: text, expected: expected.cards({ item }) });
+  });
 }
 
 /** What a wish is written as; `parseVramBudget` reads it back. */

@@ -146,6 +146,8 @@ describe("wrong command lines", () => {
     [["run", "a b", "--grammar", "root ::= ("], 2, /grammar could not be parsed/],
     [["run", "a b", "-j", "{"], 2, /is no valid JSON/],
     [["run", "none.gguf", "a b"], 3, /none\.gguf: there is no such model file/],
+    [["run", "https://example.com/a/m-00001-of-00003.gguf", "a b"], 3, /is on the web/],
+    [["plan", "--what-if", "--vram", "50%,12GB"], 2, /"50%" is none/],
     [["run", "package.json", "a b"], 3, /package\.json: is no GGUF file/],
     [["run", "a b", "--file", "none.txt"], 2, /exclude each other/],
     [["run", "--file", "none.txt"], 3, /none\.txt: cannot be read/],

@@ -147,8 +147,19 @@ describe("budgets as written", () => {
   it("of several cards are sizes", () => {
     expect(parseCardSizes("8GB,12GB,16 GiB")).toEqual([8e9, 12e9, 16 * gib]);
     expect(parseCardSizes("8,5GB,12GB")).toEqual([8.5e9, 12e9]);
-    for (const text of ["8GB", "11,5GB", "0=8GB,1=12GB", "8GB,90%", "8GB,lots", "8,12,16GB", "8GB,0GB"])
-      expect(parseCardSizes(text)).toBeUndefined();
+    for (const text of ["8GB", "11,5GB", "0=8GB,1=12GB", "90%"]) expect(parseCardSizes(text)).toBeUndefined();
+  });
+
+  it("of several cards name what is no size", () => {
+    const wrong = { "8GB,90%": "90%", "8GB,lots": "lots", "8,12,16GB": "8", "8GB,0GB": "0GB" };
+    for (const [text, item] of Object.entries(wrong)) {
+      expect(codeOf(() => parseCardSizes(text))).toBe("budget-invalid");
+      try {
+        parseCardSizes(text, "--vram");
+      } catch (error) {
+        expect(isJaugeError(error) && error.fix).toContain(`"${item}" is none`);
+      }
+    }
   });
 
   const wish = fc.oneof(
@@ -186,7 +197,7 @@ describe("budgets as written", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(..."0123456789.,=%-GMiBobfre ") }), (text) => {
         expect([undefined, "budget-invalid"]).toContain(codeOf(() => parseVramBudget(text)));
-        parseCardSizes(text);
+        expect([undefined, "budget-invalid"]).toContain(codeOf(() => parseCardSizes(text)));
       }),
     );
   });
