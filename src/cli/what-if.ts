@@ -42,7 +42,7 @@ export interface WhatIfQuestion {
 
 /** From the smallest useful to the best; a model's own type comes beside them. */
 const defaultTypes = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"];
-const defaultContexts = [2048, 8192, 32768];
+const defaultContexts = [2048, 8192, 32_768];
 
 /**
  * Plans a model for every type, context length and card in question, one after the other: by card, then by size, then by
@@ -108,8 +108,9 @@ function deviceName(rows: readonly WhatIfRow[]): string {
 
 function contextsOf({ contextLength }: WhatIfQuestion, trained: number): number[] {
   if (contextLength !== undefined) return [contextLength === 0 ? trained : contextLength];
-  const known = trained > 0 ? defaultContexts.filter((length) => length <= trained) : defaultContexts;
-  return known.length > 0 ? known : [trained];
+  // A model's own length is asked for most, where it is none of these.
+  const longest = trained > 0 ? Math.min(trained, defaultContexts.at(-1)!) : defaultContexts.at(-1)!;
+  return [...defaultContexts.filter((length) => length < longest), longest];
 }
 
 function rowOf(plan: ModelPlan, cell: Pick<WhatIfRow, "type" | "contextLength" | "cardBytes">): WhatIfRow {
