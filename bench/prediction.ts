@@ -15,13 +15,15 @@ import { median, table } from "./statistics.js";
 import { preferringDevices } from "./synthetic-facts.js";
 
 // Predicted speeds against measured ones: after the doctor, on the CPU alone and on splits between it and a device.
+// The doctor measures anew before each model: a virtual machine's speed changes within minutes, and this is about the
+// cost model.
 
 /** Ratios that may be missed by at most so much. */
 const targets = { median: 0.15, worst: 0.3 };
 
 const { values } = parseArgs({
   options: {
-    /** Those that the CPU runs alone, and those that are split. */
+    /** Those that the CPU runs alone, and those that are split: names of `planner-models.ts`, or files. */
     models: { type: "string", default: "dense,mixture,mha" },
     "split-models": { type: "string", default: "small-dense,small-mixture,small-mha" },
     /** Shares of the weights that the device may hold, percent. */
@@ -38,7 +40,6 @@ const { values } = parseArgs({
 });
 // Mesa's llvmpipe, where there is no other device.
 if (values.backend === "vulkan") process.env.GGML_VK_VISIBLE_DEVICES ??= "0";
-const libraries = { backend: values.backend as Backend };
 const [prompt, generated, repeats, threads] = [
   ...[values.prompt, values.generated, values.runs, values.threads].map(Number),
 ] as [number, number, number, number];
@@ -48,16 +49,16 @@ const jobs = [
   ...listOf(values.models).map((name) => ({ name, splits: [0] })),
   ...listOf(values["split-models"]).map((name) => ({ name, splits: listOf(values.splits).map(Number) })),
 ];
-const sources: ModelSource[] = [];
-for (const { name } of jobs) sources.push(await openSource(await randomModel(name as TimedModel)));
-const facts = await retried(() => measuredFacts(libraries, threads, sources, !values.cached));
 
 const rows: string[][] = [];
 const ratios = { prefill: [] as number[], decode: [] as number[] };
-for (const [index, { name, splits }] of jobs.entries()) {
+for (const { name, splits } of jobs) {
+  const source = await openSource(name.endsWith(".gguf") ? name : await randomModel(name as TimedModel));
+  const libraries = { backend: splits.some((share) => share > 0) ? (values.backend as Backend) : "cpu" };
+  const place: Place = { source, libraries, facts: await doctored(source, libraries) };
   for (const split of splits) {
     for (const sequences of listOf(values.sequences).map(Number)) {
-      const plan = await retried(() => splitPlan(sources[index]!, split / 100, sequences));
+      const plan = await retried(() => splitPlan(place, split / 100, sequences));
       const measured = await measuredSpeeds(plan.engine, { libraries, prompt, generated, repeats });
       addRow(name, split, plan, measured);
     }
@@ -69,19 +70,34 @@ function listOf(text: string): string[] {
   return text === "" ? [] : text.split(",");
 }
 
+interface Place {
+  source: ModelSource;
+  libraries: { backend: Backend };
+  facts: HardwareFacts;
+}
+
+async function doctored(source: ModelSource, libraries: Place["libraries"]): Promise<HardwareFacts> {
+  const start = performance.now();
+  const facts = await retried(() => measuredFacts(libraries, threads, [source], !values.cached));
+  console.error(`bench: the doctor took ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return facts;
+}
+
 /** A plan that uses such a share of the weights' bytes on devices, and the doctor's speeds to predict how it runs. */
-async function splitPlan(source: ModelSource, share: number, sequences: number): Promise<ModelPlan> {
+async function splitPlan(place: Place, share: number, sequences: number): Promise<ModelPlan> {
+  const { source, facts } = place;
   const settings: Partial<Plan> = {
-    ...{ contextLength: 1024, sequences, microBatch: 512, kvTypeK: "f16", kvTypeV: "f16" },
+    // A prompt of fewer tokens than a micro-batch is one of its own size.
+    ...{ contextLength: 1024, sequences, microBatch: Math.min(512, prompt), kvTypeK: "f16", kvTypeV: "f16" },
     ...{ threads, threadsBatch: threads },
   };
   const bytes = Math.floor(share * source.outline.bytes.total);
-  if (share === 0) return planned(source, { ...settings, gpuLayers: 0 }, 0, facts);
+  if (share === 0) return planned(place, { ...settings, gpuLayers: 0 }, 0);
   // Another machine's facts choose where everything goes: here a software device would be left empty.
-  const wanted = await planned(source, settings, bytes, preferringDevices(facts));
+  const wanted = await planned({ ...place, facts: preferringDevices(facts) }, settings, bytes);
   const { gpuLayers, tensorOverrides, devices, hostMemory, streamWeights } = wanted.engine;
   return planned(
-    source,
+    place,
     {
       ...{ ...settings, gpuLayers, tensorOverrides },
       ...(devices && { devices }),
@@ -89,18 +105,16 @@ async function splitPlan(source: ModelSource, share: number, sequences: number):
       ...(streamWeights !== undefined && { streamWeights }),
     },
     bytes,
-    facts,
   );
 }
 
 function planned(
-  model: ModelSource,
+  { source: model, libraries, facts }: Place,
   wishes: Partial<Plan>,
   vramBytes: number,
-  known: HardwareFacts,
 ): Promise<ModelPlan> {
   const vram = { kind: "bytes", bytes: vramBytes } as const;
-  return planModel({ model, budgets: { vram }, wishes, objective: "chat", facts: known, libraries });
+  return planModel({ model, budgets: { vram }, wishes, objective: "chat", facts, libraries });
 }
 
 function addRow(name: string, split: number, plan: ModelPlan, measured: Speeds): void {

@@ -40,6 +40,8 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
     [fields.memory, perSecond(speed.memoryBytesPerSecond)],
     [fields.attention, texts.attention(attention)],
     [fields.node, duration(speed.nodeSeconds)],
+    ...(speed.multiplySeconds === undefined ? [] : [[fields.multiply, duration(speed.multiplySeconds)]]),
+    ...(speed.passBytesPerSecond === undefined ? [] : [[fields.passes, perSecond(speed.passBytesPerSecond)]]),
     ...more,
   ];
   return [

@@ -242,7 +242,13 @@ export interface ProcessorCalibration {
   repacked?: Record<string, MatrixSpeed>;
   experts: Record<string, MatrixSpeed>;
   repackedExperts?: Record<string, MatrixSpeed>;
-  operations?: { nodeSeconds: number; attention?: ComputeSpeed["attention"]; link?: LinkSpeed };
+  operations?: {
+    nodeSeconds: number;
+    multiplySeconds: number;
+    passBytesPerSecond: number;
+    attention?: ComputeSpeed["attention"];
+    link?: LinkSpeed;
+  };
   /** Memory of the host's process with its libraries loaded and the backend open, before any tensor. */
   hostRuntimeBytes: number;
   /** CPU time that the host's process has taken. */

@@ -20,14 +20,39 @@ const matrixSpeed = z
   });
 const matrix = z.record(z.string(), matrixSpeed);
 
+const oneRowAttention = z
+  .strictObject({
+    headSizes: z.array(z.int().positive()).min(1),
+    headSeconds: z.array(z.number().positive().finite()).min(1),
+    cacheBytesPerSecond: z.array(rate).min(1),
+  })
+  .refine(({ headSizes, headSeconds }) => headSizes.length === headSeconds.length, {
+    path: ["headSeconds"],
+    error: problems.oneForEachSize,
+  })
+  .refine(({ headSizes, cacheBytesPerSecond }) => headSizes.length === cacheBytesPerSecond.length, {
+    path: ["cacheBytesPerSecond"],
+    error: problems.oneForEachSize,
+  })
+  .refine(({ headSizes }) => headSizes.every((size, index) => index === 0 || size > headSizes[index - 1]!), {
+    path: ["headSizes"],
+    error: problems.growing,
+  });
+
 const computeSpeed = z.strictObject({
   memoryBytesPerSecond: rate,
   nodeSeconds: seconds,
+  multiplySeconds: seconds.optional(),
+  passBytesPerSecond: rate.optional(),
   matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
   repacked: matrix.optional(),
   experts: matrix.optional(),
   repackedExperts: matrix.optional(),
-  attention: z.strictObject({ oneRowPerSecond: rate, batchPerSecond: rate }),
+  attention: z.strictObject({
+    oneRowPerSecond: rate,
+    batchPerSecond: rate,
+    oneRow: oneRowAttention.optional(),
+  }),
 });
 
 const copySpeed = z.strictObject({ pageableBytesPerSecond: rate, pinnedBytesPerSecond: rate });

@@ -54,16 +54,18 @@ export interface LinkSpeed {
 
 /**
  * How fast one processor computes what a model asks of it. A graph's time is the sum, over what runs on the processor:
- * - each matrix: its bytes over its type's speed for the rows that it is multiplied by. `repacked` where the host's
+ * - each matrix: `multiplySeconds`, and its bytes over its type's speed for the rows that it is multiplied by. `repacked` where the host's
  *   weights are laid out for its kernels, which is so without devices. The output matrix has one row for each token
  *   that gives logits; the token embedding is looked up, not multiplied;
  * - experts: the bytes of those that are used, e·(1 − (1 − k/e)ⁿ) of e for n tokens that use k each, with
  *   n·k over as many rows each;
- * - attention of each layer: tokens × cells that they see × heads × (head size of K + of V) multiply-adds;
+ * - attention of each layer: tokens × cells that they see × heads × (head size of K + of V) multiply-adds; for one token
+ *   of each sequence, `oneRow` where it is there, and cells by 256 where they are one sequence's;
  * - `nodeSeconds` for each other operation that computes: in a LLaMA layer 12 (two norms of two, RoPE of Q and K, K and
- *   V stored, attention, two additions, SwiGLU), 3 at the end;
- * - for many tokens, what the other operations read and write over `memoryBytesPerSecond`: about 22 × tokens × hidden
- *   size × 4 bytes, and 3 × tokens × feed-forward size × 4, for each such layer.
+ *   V stored, attention, two additions, SwiGLU), 6 + k more where a token uses k experts, 3 at the end;
+ * - for many tokens, what the other operations read and write over `passBytesPerSecond`: about 22 × tokens × hidden
+ *   size × 4 bytes, and 3 × tokens × feed-forward size × 4, for each such layer; (5·k − 3) × tokens × hidden size × 4
+ *   more for k experts, whose results are weighed and added.
  * Between processors, `LinkSpeed.crossingSeconds` for each hand-over.
  */
 export interface ComputeSpeed {
@@ -71,6 +73,13 @@ export interface ComputeSpeed {
   memoryBytesPerSecond: number;
   /** What each node of a graph costs beside its arithmetic. */
   nodeSeconds: number;
+  /**
+   * What each multiplication costs beside passing its weights: its input is laid out for it, and threads meet twice.
+   * As much as any node where absent.
+   */
+  multiplySeconds?: number;
+  /** What the small operations on many tokens read and write, norms included. As fast as memory where absent. */
+  passBytesPerSecond?: number;
   /** Matrix multiplications by the weights' tensor type (`Q4_K`, `F16`, …, as in GGUF). */
   matrix: Record<string, MatrixSpeed>;
   /** The same where the weights are repacked for this CPU (ggml's extra buffer types); host only. */
@@ -83,7 +92,18 @@ export interface ComputeSpeed {
    * Multiply-adds per second of attention over an F16 KV cache (both products), for one row and for a full micro-batch.
    * Only cells that a token sees count: masked ones are skipped.
    */
-  attention: { oneRowPerSecond: number; batchPerSecond: number };
+  attention: { oneRowPerSecond: number; batchPerSecond: number; oneRow?: OneRowAttention };
+}
+
+/**
+ * Attention of one token, by the size of a head: seconds for each cell and head of the query, and the rate at which the
+ * cache is read beside. Heads of a query that share one of the cache read it once, so both count.
+ */
+export interface OneRowAttention {
+  /** Elements of one head of K, growing. */
+  headSizes: number[];
+  headSeconds: number[];
+  cacheBytesPerSecond: number[];
 }
 
 /**

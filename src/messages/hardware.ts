@@ -28,6 +28,7 @@ export const hardwareErrors = { en, fr };
 export const hardwareProblems = {
   en: {
     oneForEachRow: "one for each of rows",
+    oneForEachSize: "one for each of headSizes",
     growing: "each greater than the one before",
     atLeastOneType: "at least one type",
     atMostTotal: "at most totalBytes",
@@ -35,6 +36,7 @@ export const hardwareProblems = {
   },
   fr: {
     oneForEachRow: "un pour chaque élément de rows",
+    oneForEachSize: "un pour chaque élément de headSizes",
     growing: "chacun plus grand que le précédent",
     atLeastOneType: "au moins un type",
     atMostTotal: "au plus totalBytes",

@@ -1,6 +1,8 @@
 import type { HardwareFacts } from "../hardware/facts.js";
-import { type ModelLayout, ofLayers, type Part, type Stage, stages } from "./layout.js";
+import { attentionSeconds } from "./attention-cost.js";
+import { type ModelLayout, ofLayers, type Part, stages } from "./layout.js";
 import { streamFromRows } from "./plan.js";
+import { attentionWork, outputWork, type SmallWork, smallWorkOf } from "./small-work.js";
 import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
 
 /** Host memory and CPU. Devices are their index in the hardware facts. */
@@ -42,32 +44,6 @@ export interface PlaceCost {
   bytesRead: number;
 }
 
-/**
- * Share of the memory's speed at which a KV cache is read: a head's part of a cell is a hundred bytes, and the next one
- * lies a cell further. Measured on the CPU with 4 to 16 KV heads: 5 to 7 of 27 GB/s.
- */
-const cacheReading = { host: 0.25, device: 0.7 };
-
-/** What a layer's graph does at a stage beside its matrices: norms, RoPE, copies into the cache, sums. */
-interface SmallWork {
-  /** Operations. */
-  nodes: number;
-  /** Times that the hidden state is read or written in memory, and the state within the feed-forward part. */
-  hiddenPasses: number;
-  feedForwardPasses: number;
-}
-
-const smallWork: Record<Stage | "attention", SmallWork> = {
-  attentionNorm: { nodes: 2, hiddenPasses: 4, feedForwardPasses: 0 },
-  attentionIn: { nodes: 4, hiddenPasses: 6, feedForwardPasses: 0 },
-  attention: { nodes: 1, hiddenPasses: 3, feedForwardPasses: 0 },
-  attentionOut: { nodes: 1, hiddenPasses: 3, feedForwardPasses: 0 },
-  feedForwardNorm: { nodes: 2, hiddenPasses: 4, feedForwardPasses: 0 },
-  feedForwardIn: { nodes: 1, hiddenPasses: 0, feedForwardPasses: 3 },
-  feedForwardOut: { nodes: 1, hiddenPasses: 2, feedForwardPasses: 0 },
-};
-const outputWork: SmallWork = { nodes: 3, hiddenPasses: 4, feedForwardPasses: 0 };
-
 /** A hidden state goes on to a place, whose small operations take so long. */
 type ChainStep = (from: number, to: number, nodeSeconds: number) => void;
 
@@ -81,11 +57,15 @@ export class CostModel {
   private readonly attentionBytes: number[];
   private readonly streams: boolean;
   private readonly nodeSeconds: number[];
-  private readonly secondsPerByte: number[];
+  private readonly multiplySeconds: number[];
+  /** Of what small operations read and write. */
+  private readonly passSeconds: number[];
   private readonly hidden: number;
   private readonly feedForward: number;
   /** Indices of the parts of each stage: [layer][stage]. */
   private readonly stageParts: number[][][];
+  /** What each stage does beside its matrices: [layer][stage]. */
+  private readonly stageWork: SmallWork[][];
 
   constructor(
     readonly layout: ModelLayout,
@@ -97,7 +77,14 @@ export class CostModel {
     this.streams = mode === "streamed" && load.rows >= streamFromRows && facts.devices.length > 0;
     const { outline } = layout.source;
     this.nodeSeconds = this.placesOf((place) => this.speedOf(place).nodeSeconds);
-    this.secondsPerByte = this.placesOf((place) => 1 / this.speedOf(place).memoryBytesPerSecond);
+    this.multiplySeconds = this.placesOf((place) => {
+      const { multiplySeconds, nodeSeconds } = this.speedOf(place);
+      return multiplySeconds ?? nodeSeconds;
+    });
+    this.passSeconds = this.placesOf((place) => {
+      const { passBytesPerSecond, memoryBytesPerSecond } = this.speedOf(place);
+      return 1 / (passBytesPerSecond ?? memoryBytesPerSecond);
+    });
     this.hidden = outline.hiddenSize ?? 0;
     this.feedForward = outline.experts
       ? (outline.expertFeedForwardSize ?? 0) * (outline.expertsUsed ?? 1)
@@ -105,6 +92,10 @@ export class CostModel {
     this.stageParts = ofLayers(layout, (parts) =>
       stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
     );
+    this.stageWork = ofLayers(layout, (parts) => {
+      const used = parts.some(({ isExpert }) => isExpert) ? (outline.expertsUsed ?? 1) : 0;
+      return stages.map((stage) => smallWorkOf(stage, used));
+    });
     this.partBytes = ofLayers(layout, (parts) => parts.map((part) => part.bytes * this.readShare(part)));
     this.partSeconds = ofLayers(layout, (parts, layer) =>
       parts.map((part, index) => this.placesOf((place) => this.seconds(part, layer, index, place))),
@@ -112,16 +103,12 @@ export class CostModel {
     const cells = load.depth * load.sequences;
     this.attentionBytes = layout.layers.map((_, layer) => (kvBytesPerCell[layer] ?? 0) * cells);
     this.attentionSeconds = layout.layers.map((_, layer) => {
-      const heads = outline.heads[layer] ?? 0;
-      const sizes = (outline.headSizeK ?? 0) + (outline.headSizeV ?? 0);
-      const multiplies = load.rows * load.depth * heads * sizes;
-      return this.placesOf((place) => {
-        const { attention, memoryBytesPerSecond } = this.speedOf(place);
-        const isPrompt = load.rows > 8 * load.sequences;
-        const rate = isPrompt ? attention.batchPerSecond : attention.oneRowPerSecond;
-        const reading = memoryBytesPerSecond * (place === host ? cacheReading.host : cacheReading.device);
-        return multiplies / rate + this.attentionBytes[layer]! / reading;
-      });
+      const attention = {
+        heads: outline.heads[layer] ?? 0,
+        headSizes: (outline.headSizeK ?? 0) + (outline.headSizeV ?? 0),
+        cacheBytesPerCell: kvBytesPerCell[layer] ?? 0,
+      };
+      return this.placesOf((place) => attentionSeconds(this.speedOf(place), place === host, load, attention));
     });
   }
 
@@ -179,14 +166,15 @@ export class CostModel {
     if (place === host && this.streams) {
       const device = this.facts.devices[this.streamDevice]!;
       const table = deviceTable(device.speed, part.type, part.isExpert);
-      return this.streamSeconds(bytes) + matrixSeconds(table, part.type, bytes, rows);
+      const multiply = this.multiplySeconds[this.streamDevice + 1]!;
+      return this.streamSeconds(bytes) + multiply + matrixSeconds(table, part.type, bytes, rows);
     }
     const speed = this.speedOf(place);
     const table =
       place === host
         ? hostTable(speed, part.type, part.isExpert, this.mode)
         : deviceTable(speed, part.type, part.isExpert);
-    return matrixSeconds(table, part.type, bytes, rows);
+    return this.multiplySeconds[place + 1]! + matrixSeconds(table, part.type, bytes, rows);
   }
 
   private streamSeconds(bytes: number): number {
@@ -226,9 +214,10 @@ export class CostModel {
       return at;
     }
     const byStage = this.stageParts[layer]!;
+    const work = this.stageWork[layer]!;
     for (let stage = 0; stage < stages.length; stage++) {
       // Attention itself runs where the KV cache is.
-      if (stages[stage] === "attentionOut") visit(on, smallWork.attention);
+      if (stages[stage] === "attentionOut") visit(on, attentionWork);
       const members = byStage[stage]!;
       // Each place that has a part of the stage is visited once, in the order of the parts.
       let seen = 0;
@@ -237,7 +226,7 @@ export class CostModel {
         const bit = 1 << (place + 1);
         if (seen & bit) continue;
         seen |= bit;
-        visit(place, smallWork[stages[stage]!]);
+        visit(place, work[stage]!);
       }
     }
     return at;
@@ -245,9 +234,7 @@ export class CostModel {
 
   private smallSeconds({ nodes, hiddenPasses, feedForwardPasses }: SmallWork, place: number): number {
     const passes = hiddenPasses * this.hidden + feedForwardPasses * this.feedForward;
-    return (
-      nodes * this.nodeSeconds[place + 1]! + this.load.rows * 4 * passes * this.secondsPerByte[place + 1]!
-    );
+    return nodes * this.nodeSeconds[place + 1]! + this.load.rows * 4 * passes * this.passSeconds[place + 1]!;
   }
 
   /** Seconds in which a hidden state goes from one place to another: between two devices through the host. */

@@ -20,7 +20,11 @@ export interface CalibrationKey {
   /** The backend's name, or the folder of libraries that were built elsewhere. */
   backend: string;
   threads: number;
+  /** How it was measured: figures of another method mean something else. */
+  method: number;
 }
+
+const currentMethod = 2;
 
 /** What is known of a machine: the speeds, and what was asked for when they were measured. */
 export interface CalibrationRecord {
@@ -50,6 +54,7 @@ export function calibrationKey(
     libraryVersion: llamaVersion,
     backend: found.backend === "custom" ? found.directory : found.backend,
     threads,
+    method: currentMethod,
   };
 }
 
@@ -113,14 +118,26 @@ const matrix = z.record(
     .refine(({ rows, bytesPerSecond }) => rows.length === bytesPerSecond.length)
     .refine(({ rows }) => rows.every((row, index) => index === 0 || row > rows[index - 1]!)),
 );
+const oneRow = z
+  .object({
+    headSizes: z.array(rate).min(1),
+    headSeconds: z.array(rate),
+    cacheBytesPerSecond: z.array(rate),
+  })
+  .refine(({ headSizes, headSeconds, cacheBytesPerSecond }) =>
+    [headSeconds, cacheBytesPerSecond].every(({ length }) => length === headSizes.length),
+  )
+  .refine(({ headSizes }) => headSizes.every((size, index) => index === 0 || size > headSizes[index - 1]!));
 const speed = z.object({
   memoryBytesPerSecond: rate,
   nodeSeconds: bytes,
+  multiplySeconds: bytes,
+  passBytesPerSecond: rate,
   matrix: matrix.refine((types) => Object.keys(types).length > 0),
   repacked: matrix.optional(),
   experts: matrix.optional(),
   repackedExperts: matrix.optional(),
-  attention: z.object({ oneRowPerSecond: rate, batchPerSecond: rate }),
+  attention: z.object({ oneRowPerSecond: rate, batchPerSecond: rate, oneRow: oneRow.optional() }),
 });
 const copies = z.object({ pageableBytesPerSecond: rate, pinnedBytesPerSecond: rate });
 const file = z.object({
@@ -132,6 +149,7 @@ const file = z.object({
     libraryVersion: z.string(),
     backend: z.string(),
     threads: z.number(),
+    method: z.number(),
   }),
   calibration: z.object({
     host: speed,

@@ -35,6 +35,8 @@ function speedOf({ operations, ...part }: ProcessorCalibration): ComputeSpeed {
   return {
     memoryBytesPerSecond: fastestRead(part),
     nodeSeconds: operations!.nodeSeconds,
+    multiplySeconds: operations!.multiplySeconds,
+    passBytesPerSecond: operations!.passBytesPerSecond,
     ...tablesOf(part),
     attention: operations!.attention ?? attentionOf(part.matrix),
   };

@@ -58,14 +58,16 @@ function measured({ device, types, expertTypes, matricesOnly }: CalibrationTask)
     ...{ toHost: { pageableBytesPerSecond: 3, pinnedBytesPerSecond: 4 }, crossingSeconds: 5 },
   };
   const attention = { oneRowPerSecond: 10 * factor, batchPerSecond: 20 * factor };
+  const nodes = {
+    ...{ nodeSeconds: 1 / factor, multiplySeconds: 2 / factor },
+    passBytesPerSecond: 3 * factor,
+  };
   return {
     skipped: { types: [], expertTypes: [] },
     matrix: table(types),
     experts: table(expertTypes),
     ...(device === "CPU" ? { repacked: table(types) } : {}),
-    ...(matricesOnly
-      ? {}
-      : { operations: { nodeSeconds: 1 / factor, attention, ...(device === "CPU" ? {} : { link }) } }),
+    ...(matricesOnly ? {} : { operations: { ...nodes, attention, ...(device === "CPU" ? {} : { link }) } }),
     ...{ hostRuntimeBytes: 1000, cpuSeconds: 0, deviceBytes: device === "CPU" ? 0 : 77 },
   };
 }
@@ -79,7 +81,9 @@ describe("runDoctor", () => {
     });
     expect(asked.map(({ device }) => device)).toEqual(["CPU", "Vulkan0"]);
     expect(places).toEqual(["host", "Vulkan0", "host"]);
-    expect(calibration.host).toMatchObject({ memoryBytesPerSecond: 16, nodeSeconds: 0.5 });
+    expect(calibration.host).toMatchObject({
+      ...{ memoryBytesPerSecond: 16, nodeSeconds: 0.5, multiplySeconds: 1, passBytesPerSecond: 6 },
+    });
     expect(calibration.host.repacked).toHaveProperty("Q4_K");
     expect(calibration.devices.Vulkan0).toMatchObject({ runtimeBytes: 77, link: { crossingSeconds: 5 } });
     expect(calibration.devices.Vulkan0!.speed.attention).toEqual({ oneRowPerSecond: 10, batchPerSecond: 20 });
@@ -185,7 +189,7 @@ describe("calibrationFor", () => {
 describe("the cache", () => {
   const key: CalibrationKey = {
     ...{ cpu: "a processor", cores: 8, ramBytes: 64e9, devices: ["Vulkan0: a card, 12000000000"] },
-    ...{ libraryVersion: "0.5.0", backend: "vulkan", threads: 8 },
+    ...{ libraryVersion: "0.5.0", backend: "vulkan", threads: 8, method: 2 },
   };
   const record = async (): Promise<CalibrationRecord> => ({
     calibration: await runDoctor(options),
@@ -210,6 +214,7 @@ describe("the cache", () => {
     ["libraryVersion", "0.6.0"],
     ["backend", "cuda"],
     ["threads", 4],
+    ["method", 1],
   ])("knows nothing where %s differs", async (field, value) => {
     await writeRecord(key, await record());
     expect(await cachedCalibration({ ...key, [field]: value })).toBeUndefined();
@@ -238,6 +243,15 @@ describe("the cache", () => {
       ),
       changed((json) =>
         Object.assign(json.calibration.host, { matrix: { Q4_K: { rows: [8, 1], bytesPerSecond: [1, 1] } } }),
+      ),
+      changed((json) => Object.assign(json.calibration.host, { multiplySeconds: undefined })),
+      changed((json) =>
+        Object.assign(json.calibration.host, {
+          attention: {
+            ...{ oneRowPerSecond: 1, batchPerSecond: 1 },
+            oneRow: { headSizes: [64], headSeconds: [1, 1], cacheBytesPerSecond: [1] },
+          },
+        }),
       ),
       changed((json) => Object.assign(json, { types: ["Q4_Z"] })),
     ];

@@ -3,13 +3,13 @@ export class Clock {
   private end: number;
   private readonly latestEnd: number;
 
-  /** `limitSeconds` does not count shaders that are compiled at a first run, up to twice as much again. */
+  /** `limitSeconds` does not count shaders that are compiled at a first run, up to as much again. */
   constructor(
     limitSeconds: number,
     private readonly whole?: Clock,
   ) {
     this.end = performance.now() + limitSeconds * 1000;
-    this.latestEnd = this.end + 2 * limitSeconds * 1000;
+    this.latestEnd = this.end + limitSeconds * 1000;
   }
 
   /** Whether something that takes about so long would still end in time. */
@@ -24,8 +24,8 @@ export class Clock {
   }
 
   /**
-   * The time of `run`, in seconds: the first quartile of at least three runs and about 30 ms, for what else goes on in
-   * a machine only ever makes them slower. A first run is not counted: it touches pages and compiles shaders. What
+   * The time of `run`, in seconds: the median of at least three runs and about 30 ms, as a model meets what else goes
+   * on in a machine too. A first run is not counted: it touches pages and compiles shaders. What
    * `prepare` does before each run is not counted either. Runs that take long are their own average: one may be enough.
    */
   async time(
@@ -47,9 +47,9 @@ export class Clock {
       total += time;
     }
     times.sort((a, b) => a - b);
-    const quartile = times[Math.floor(times.length / 4)]!;
-    this.forgive(Math.max(0, first - quartile));
-    return quartile / 1000;
+    const median = times[Math.floor(times.length / 2)]!;
+    this.forgive(Math.max(0, first - median));
+    return median / 1000;
   }
 
   private forgive(ms: number): void {

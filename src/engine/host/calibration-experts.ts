@@ -1,8 +1,9 @@
-import { type TensorTypeName, tensorBytes } from "../../gguf/tensor-types.js";
+import { tensorBytes } from "../../gguf/tensor-types.js";
 import type { MatrixSpeed } from "../../hardware/facts.js";
 import type { Pointer } from "../native/ffi.js";
 import { expertSize, experts, expertsUsed, hidden } from "./calibration-buffers.js";
 import type { Clock } from "./calibration-clock.js";
+import { type WeightsCase, withoutFixed } from "./calibration-matrices.js";
 import type { Workbench } from "./calibration-workbench.js";
 
 /** Tokens computed at once: 1, 4 and 64 rows for each expert that is used. */
@@ -18,9 +19,7 @@ const graphSeconds = 0.04;
 export async function expertSpeed(
   workbench: Workbench,
   clock: Clock,
-  type: TensorTypeName,
-  bufferType: Pointer,
-  passBytes: number,
+  { type, bufferType, passBytes, multiplySeconds }: WeightsCase,
 ): Promise<MatrixSpeed> {
   const bytes = tensorBytes(type, [hidden, expertSize])!;
   const count = 2 * Math.max(1, Math.ceil(passBytes / (bytes * experts) / 2));
@@ -39,7 +38,8 @@ export async function expertSpeed(
     const expected = (touched * bytes * secondsPerByte * rows) / measuredRows;
     const chosen = layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected)));
     if (tokens > 1 && !clock.allows(2 * expected * chosen.length)) break;
-    const seconds = await chainSeconds(workbench, clock, chosen, tokens);
+    const took = await chainSeconds(workbench, clock, chosen, tokens);
+    const seconds = withoutFixed(took, chosen.length * multiplySeconds);
     speed.rows.push(rows);
     speed.bytesPerSecond.push((chosen.length * touched * bytes) / seconds);
     secondsPerByte = seconds / (chosen.length * touched * bytes);

@@ -7,10 +7,24 @@ import type { Workbench } from "./calibration-workbench.js";
 
 /** The row counts that a matrix is measured with: one token, some sequences at once, and up to a full micro-batch. */
 const rowPoints = [1, 8, 32, 128, 512];
-/** Smaller matrices, for processors that need long for a whole one and many rows. */
-const smaller = [1024, 256];
+/** Row length and rows of smaller matrices, for processors that need long for a whole one and many rows. */
+const smaller = [
+  [hidden, 1024],
+  [hidden, 256],
+  [512, 256],
+] as const;
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
+
+/** Weights whose multiplications are measured. */
+export interface WeightsCase {
+  type: TensorTypeName;
+  bufferType: Pointer;
+  /** As many are passed where there is time, for memory to show. */
+  passBytes: number;
+  /** What a multiplication costs beside them, which is not counted in their speed. */
+  multiplySeconds: number;
+}
 
 /**
  * Measures multiplications by weights of a type that are in memory of `bufferType`, `passBytes` of them where there is
@@ -20,18 +34,17 @@ const graphSeconds = 0.04;
 export async function matrixSpeed(
   workbench: Workbench,
   clock: Clock,
-  type: TensorTypeName,
-  bufferType: Pointer,
-  passBytes: number,
+  { type, bufferType, passBytes, multiplySeconds }: WeightsCase,
 ): Promise<MatrixSpeed> {
   using small = workbench.tensors(smaller.length);
-  const choices = smaller.map((rows) => ({
-    chain: [small.make(type, [hidden, rows])],
-    bytes: tensorBytes(type, [hidden, rows])!,
+  const choices: Choice[] = smaller.map((shape) => ({
+    chain: [small.make(type, shape)],
+    length: shape[0],
+    bytes: tensorBytes(type, shape)!,
   }));
   await workbench.fillWeights(small, type, bufferType);
-  const least = choices.at(-1)!;
-  let secondsPerByte = (await chainSeconds(workbench, clock, least.chain, 1)) / least.bytes;
+  const [, first, least] = choices as [Choice, Choice, Choice];
+  let secondsPerByte = (await chainSeconds(workbench, clock, first, 1)) / first.bytes;
 
   const bytes = tensorBytes(type, [hidden, feedForward])!;
   const pairs = Math.min(passBytes, graphSeconds / secondsPerByte) / bytes / 2;
@@ -42,17 +55,19 @@ export async function matrixSpeed(
   await workbench.fillWeights(large, type, bufferType);
   // All matrices, or fewer, or a small one: as much as fits into the time of one computation.
   for (let count = 1; count <= matrices.length; count++)
-    choices.unshift({ chain: matrices.slice(0, count), bytes: count * bytes });
+    choices.unshift({ chain: matrices.slice(0, count), length: hidden, bytes: count * bytes });
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
   let measuredRows = 1;
   for (const rows of rowPoints) {
     const expected = (secondsPerByte * rows) / measuredRows;
     // One row reads memory: there, a part of the matrices could come from a cache.
-    const fits = (choice: { bytes: number }) => rows === 1 || choice.bytes * expected < graphSeconds;
-    const { chain, bytes } = choices.find(fits) ?? least;
+    const fits = (choice: Choice) => rows === 1 || choice.bytes * expected < graphSeconds;
+    const choice = choices.find(fits) ?? least;
+    const { chain, bytes } = choice;
     if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
-    const seconds = await chainSeconds(workbench, clock, chain, rows);
+    const took = await chainSeconds(workbench, clock, choice, rows);
+    const seconds = withoutFixed(took, chain.length * multiplySeconds);
     speed.rows.push(rows);
     speed.bytesPerSecond.push(bytes / seconds);
     secondsPerByte = seconds / bytes;
@@ -61,16 +76,28 @@ export async function matrixSpeed(
   return speed;
 }
 
+/** Matrices that follow on each other, the first of which takes rows of `length`. */
+interface Choice {
+  chain: Pointer[];
+  length: number;
+  bytes: number;
+}
+
+/** What passing weights took of a chain's time, the rest of which is counted apart: at least half of it. */
+export function withoutFixed(seconds: number, fixedSeconds: number): number {
+  return Math.max(seconds - fixedSeconds, seconds / 2);
+}
+
 async function chainSeconds(
   workbench: Workbench,
   clock: Clock,
-  matrices: readonly Pointer[],
+  { chain, length }: Choice,
   rows: number,
 ): Promise<number> {
-  using work = workbench.tensors(matrices.length + 1);
-  const input = work.make("F32", [hidden, rows]);
+  using work = workbench.tensors(chain.length + 1);
+  const input = work.make("F32", [length, rows]);
   let state = input;
-  for (const matrix of matrices) state = workbench.functions.multiply(work.context, matrix, state);
+  for (const matrix of chain) state = workbench.functions.multiply(work.context, matrix, state);
   const graph = work.graph(state);
   work.allocate();
   await workbench.fill(input, "F32");

@@ -6,12 +6,13 @@ import { deviceKinds } from "../native/ggml.js";
 import { type GraphFunctions, openBackend } from "../native/graph.js";
 import type { Native } from "../native/open.js";
 import type { CalibrationTask, ProcessorCalibration } from "../protocol.js";
+import { attentionSpeed } from "./calibration-attention.js";
 import { beyondCaches, weightsBufferType } from "./calibration-buffers.js";
 import { Clock } from "./calibration-clock.js";
 import { expertSpeed } from "./calibration-experts.js";
 import { linkSpeed } from "./calibration-link.js";
 import { matrixSpeed } from "./calibration-matrices.js";
-import { attentionSpeed, nodeSeconds } from "./calibration-operations.js";
+import { multiplySeconds, nodeSeconds, passBytesPerSecond } from "./calibration-operations.js";
 import { Workbench } from "./calibration-workbench.js";
 import { deviceNamed } from "./devices.js";
 
@@ -42,11 +43,13 @@ export async function calibrate(
   };
   const workbench = new Workbench(ggml, functions, device, backend);
   const clock = new Clock(task.secondsLimit);
-  if (!task.matricesOnly) answer.operations = await measureOperations(workbench, clock, isHost);
-
   // A quarter of what is free at most: measuring must not push out what else runs here.
   const free = Math.min(freeBytes(native, device), availableHostBytes());
   const passBytes = Math.min(beyondCaches(isHost), free / 4);
+  const multiply = (await multiplySeconds(workbench, clock)) ?? 0;
+  if (!task.matricesOnly)
+    answer.operations = await measureOperations(workbench, clock, isHost, multiply, passBytes);
+
   const jobs = jobsOf(workbench, task);
   for (const [index, { table, type, bufferType }] of jobs.entries()) {
     onProgress((index + 1) / (jobs.length + 1));
@@ -57,7 +60,12 @@ export async function calibrate(
     }
     const measure = isExperts(table) ? expertSpeed : matrixSpeed;
     const share = clock.share(jobs.length - index);
-    answer[table]![type] = await measure(workbench, share, type, bufferType, passBytes);
+    answer[table]![type] = await measure(workbench, share, {
+      type,
+      bufferType,
+      passBytes,
+      multiplySeconds: multiply,
+    });
   }
   const { user, system } = process.cpuUsage();
   answer.cpuSeconds = (user + system) / 1e6;
@@ -95,11 +103,16 @@ async function measureOperations(
   workbench: Workbench,
   clock: Clock,
   isHost: boolean,
+  multiply: number,
+  passBytes: number,
 ): Promise<NonNullable<ProcessorCalibration["operations"]>> {
   const node = await nodeSeconds(workbench, clock);
-  const attention = await attentionSpeed(workbench, clock);
+  const passes = await passBytesPerSecond(workbench, clock, node);
+  const attention = await attentionSpeed(workbench, clock, passBytes);
   return {
     nodeSeconds: node,
+    multiplySeconds: Math.max(multiply, node),
+    passBytesPerSecond: passes,
     ...(attention ? { attention } : {}),
     ...(isHost ? {} : { link: await linkSpeed(workbench, clock) }),
   };
