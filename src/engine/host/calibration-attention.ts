@@ -64,7 +64,8 @@ async function oneRowSeconds(
   const smallSeconds = await attentionSeconds(workbench, clock, small);
   if (smallSeconds === undefined) return undefined;
   const perHead = smallSeconds / (small.cells * small.heads);
-  const [cells, heads] = [2048, 32];
+  // No power of two: at such distances, the same head's part of all cells would fall on the same sets of a cache.
+  const [cells, heads] = [2048, 24];
   const layerBytes = 2 * cells * (heads / share) * headSize * 2;
   const layers = Math.ceil(Math.min(passBytes, mostCacheBytes) / layerBytes);
   if (cells * heads * layers * perHead > mostSeconds) return perHead;
