@@ -5,7 +5,11 @@ import { parseArgs } from "node:util";
 import { FilePool } from "../src/convert/readers/file-pool.js";
 import { joinColumns } from "../src/convert/readers/join.js";
 import { openCheckpoint } from "../src/convert/readers/open-checkpoint.js";
-import { BandKeeper, stridedReader } from "../src/convert/readers/strided.js";
+import { BandKeeper, type ElementReader, stridedReader } from "../src/convert/readers/strided.js";
+import { arranged } from "../src/convert/views/arranged.js";
+import { mxfp4 } from "../src/convert/views/mxfp4.js";
+import { transposed } from "../src/convert/views/transposed.js";
+import { joined, type View } from "../src/convert/views/view.js";
 import { withHeader } from "../test/convert/readers/checkpoint-files.js";
 
 /**
@@ -46,43 +50,94 @@ async function measureAll(): Promise<void> {
   const strided = (shape: number[], strides: number[], offset = 0) =>
     stridedReader(raw, 2, { shape, strides, offset }, new BandKeeper());
   const half = { name: "matrix", type: "BF16" as const, shape: [rows, columns / 2] };
-  const cases: [string, number, (target: Uint8Array, first: number) => Promise<void>][] = [
-    ["safetensors", elements, checkpoint.tensors.get("matrix")!.read],
-    ["torch, contiguous", elements, strided([rows, columns], [columns, 1])],
-    ["torch, half of the columns", elements / 2, strided([rows, columns / 2], [columns, 1], 64)],
-    ["torch, transposed", elements, strided([columns, rows], [1, columns])],
-    [
+  const ofElements = (name: string, count: number, read: ElementReader): Case => ({
+    ...{ name, bytes: count * 2, unit: 2 },
+    read: (target, firstByte) => read(target, firstByte / 2),
+  });
+  const bytes = (rows: number, rowBytes: number, start: number): View => ({
+    ...{ type: "U8", rows, rowBytes },
+    readRows: (target, firstRow) => file.read(target, data + start + firstRow * rowBytes, "matrix"),
+  });
+  const cases = [
+    ofElements("safetensors", elements, checkpoint.tensors.get("matrix")!.read),
+    ofElements("torch, contiguous", elements, strided([rows, columns], [columns, 1])),
+    ofElements("torch, half of the columns", elements / 2, strided([rows, columns / 2], [columns, 1], 64)),
+    ofElements("torch, transposed", elements, strided([columns, rows], [1, columns])),
+    ofElements(
       "Meta, two parts joined by columns",
       elements,
       joinColumns(
         [0, elements / 2].map((start) => ({ ...half, read: (target, first) => raw(target, start + first) })),
         2,
       ),
-    ],
+    ),
+    ofRows("Conv1D of GPT-2, transposed", convolutions(elements, bytes)),
+    ...blocksOfFour(elements * 2, bytes),
   ];
   console.log(`${rows} × ${columns} of 2 bytes, ${chunkBytes / 1e6} MB a read, best of ${runs}`);
-  for (const [name, count, read] of cases) {
+  for (const each of cases) {
     const found = [];
-    for (let run = 0; run < runs; run++) found.push(await measure(count, read));
+    for (let run = 0; run < runs; run++) found.push(await measure(each));
     const wall = Math.max(...found.map((each) => each.wall));
     const core = Math.max(...found.map((each) => each.core));
     console.log(
-      `${name.padEnd(36)} ${wall.toFixed(0).padStart(6)} MB/s ${core.toFixed(0).padStart(6)} MB/s per core`,
+      `${each.name.padEnd(36)} ${wall.toFixed(0).padStart(6)} MB/s ${core.toFixed(0).padStart(6)} MB/s per core`,
     );
   }
   await pool.close();
   await checkpoint.close();
 }
 
-/** Reads a tensor from its first element to its last. */
-async function measure(elements: number, read: (target: Uint8Array, first: number) => Promise<void>) {
+/** What is read: as many bytes as are made of them, `unit` or a multiple of it at a time. */
+interface Case {
+  name: string;
+  bytes: number;
+  unit: number;
+  read: (target: Uint8Array, firstByte: number) => Promise<void>;
+}
+
+type Bytes = (rows: number, rowBytes: number, start: number) => View;
+
+function ofRows(name: string, view: View): Case {
+  const { rows, rowBytes } = view;
+  return {
+    ...{ name, bytes: rows * rowBytes, unit: rowBytes },
+    read: (target, firstByte) => view.readRows(target, firstByte / rowBytes),
+  };
+}
+
+/** The feed-forward matrices of GPT-2 XL, one after the other. */
+function convolutions(elements: number, bytes: Bytes): View {
+  const [inner, outer] = [1600, 6400];
+  const bands = new BandKeeper();
+  return joined(
+    Array.from({ length: Math.max(1, Math.floor(elements / (inner * outer))) }, (_, index) => {
+      const stored = { ...bytes(inner, outer * 2, index * inner * outer * 2), type: "BF16" as const };
+      return transposed(stored, bands);
+    }),
+  );
+}
+
+/** The experts of gpt-oss: as they lie there, and every second row, which the two halves of its gates take. */
+function blocksOfFour(total: number, bytes: Bytes): Case[] {
+  const [valueBytes, scaleBytes] = [1440, 90];
+  const rows = Math.floor(total / (valueBytes + scaleBytes) / 2) * 2;
+  const [values, scales] = [bytes(rows, valueBytes, 0), bytes(rows, scaleBytes, rows * valueBytes)];
+  const every = [{ count: rows / 2, step: 2 }];
+  return [
+    ofRows("MXFP4 of gpt-oss", mxfp4(values, scales)),
+    ofRows("MXFP4, every second row", mxfp4(arranged(values, 1, every), arranged(scales, 1, every))),
+  ];
+}
+
+/** Reads a tensor from its first byte to its last. */
+async function measure({ bytes, unit, read }: Case) {
   const target = new Uint8Array(chunkBytes);
-  const step = Math.floor(chunkBytes / 2);
+  const step = Math.floor(chunkBytes / unit) * unit;
   const [started, used] = [performance.now(), process.cpuUsage()];
-  for (let first = 0; first < elements; first += step)
-    await read(target.subarray(0, Math.min(step, elements - first) * 2), first);
+  for (let first = 0; first < bytes; first += step)
+    await read(target.subarray(0, Math.min(step, bytes - first)), first);
   const { user, system } = process.cpuUsage(used);
-  const bytes = elements * 2;
   return { wall: bytes / 1e3 / (performance.now() - started), core: bytes / (user + system) };
 }
 

@@ -10,6 +10,7 @@ import { knownModel } from "../architectures/known.js";
 import type { Recipe } from "../architectures/recipe.js";
 import { readJsonFile } from "../readers/bounded-json.js";
 import { FilePool } from "../readers/file-pool.js";
+import { BandKeeper } from "../readers/strided.js";
 import { arranged } from "../views/arranged.js";
 import { asFloat32, decoded, decoders } from "../views/decoded.js";
 import { storedView } from "../views/stored.js";
@@ -89,6 +90,7 @@ function adapterTensors(adapter: LoraAdapter, blueprint: Blueprint, base: string
     throw new JaugeError("adapter-needs-merging", { path, tensor: whole, reason: problems.replaces() });
   const isTied = !blueprint.tensors.some(({ name }) => name === "output.weight");
   const pairs = new NamedPairs(adapter, blueprint);
+  const bands = new BandKeeper();
   const tensors = blueprint.tensors.flatMap(({ name, shape, recipe }) => {
     const part = pairs.partOf(recipe);
     if (!part) return [];
@@ -99,7 +101,7 @@ function adapterTensors(adapter: LoraAdapter, blueprint: Blueprint, base: string
         tensor: part.module,
         reason: problems.replaces(),
       });
-    return tensorsOf(adapter, name, shape, part, base);
+    return tensorsOf(adapter, name, shape, part, base, bands);
   });
   const unused = pairs.unused();
   if (unused !== undefined)
@@ -185,13 +187,14 @@ function tensorsOf(
   shape: readonly number[],
   { module, pair, isTransposed, arrange }: Part,
   base: string,
+  bands: BandKeeper,
 ): TensorSource[] {
   const rank = pair.rank;
   const down = asFloat32(storedView(pair.a, pair.a.shape[1]!));
   // llama.cpp has one alpha for all matrices: where theirs is another, it is in the numbers
   const up = multiplied(asFloat32(storedView(pair.b, rank)), (pair.scale * rank) / alphaOf(adapter));
-  const left = arrange(isTransposed ? transposed(down) : up);
-  const right = isTransposed ? transposed(up) : down;
+  const left = arrange(isTransposed ? transposed(down, bands) : up);
+  const right = isTransposed ? transposed(up, bands) : down;
   const [columns = 0, rows = 0] = shape;
   if (shape.length !== 2 || right.rowBytes !== 4 * columns || left.rows !== rows) {
     const shapes = { shape: `[${left.rows}, ${right.rowBytes / 4}]`, base: `[${rows}, ${columns}]` };
@@ -200,7 +203,7 @@ function tensorsOf(
   }
   // rows of the embedding are looked up, not multiplied: see build_inp_embd in src/llama-graph.cpp
   const isLookup = name === "token_embd.weight";
-  const [a, b] = isLookup ? [left, isTransposed ? up : transposed(right)] : [right, left];
+  const [a, b] = isLookup ? [left, isTransposed ? up : transposed(right, bands)] : [right, left];
   return [source(`${name}.lora_a`, a), source(`${name}.lora_b`, b)];
 }
 

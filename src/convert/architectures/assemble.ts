@@ -1,6 +1,7 @@
 import { JaugeError } from "../../errors.js";
 import type { Checkpoint, StoredTensor } from "../checkpoint.js";
 import type { ConvertibleTensor } from "../model.js";
+import { BandKeeper } from "../readers/strided.js";
 import { arranged } from "../views/arranged.js";
 import { asFloat32, plusOne } from "../views/decoded.js";
 import { mxfp4 } from "../views/mxfp4.js";
@@ -50,7 +51,7 @@ function viewOf(recipe: Recipe, rowElements: number, source: NamedTensors, holds
       return grouped(arranged(rows, recipe.first, recipe.axes), rowElements / recipe.rowElements);
     }
     case "transposed":
-      return transposed(viewOf(recipe.of, recipe.columns, source));
+      return transposed(viewOf(recipe.of, recipe.columns, source), source.bands);
     case "plusOne":
       return plusOne(viewOf(recipe.of, rowElements, source));
     case "joined": {
@@ -101,6 +102,8 @@ const ignored = [
 
 /** A checkpoint's tensors by the names that recipes use; remembers which were asked for. */
 class NamedTensors {
+  /** For all that is transposed on the way. */
+  readonly bands = new BandKeeper();
   private readonly byName = new Map<string, StoredTensor>();
   private readonly used = new Set<string>();
 

@@ -34,13 +34,9 @@ export function stridedReader(
     return (target, firstElement) => storage(target, layout.offset + firstElement);
 
   const gather: ElementReader = async (target, firstElement) => {
-    // typed arrays of whole elements must start at a multiple of them
-    const isAligned = target.byteOffset % Math.min(elementBytes, 4) === 0;
-    const aligned = isAligned ? target : new Uint8Array(target.byteLength);
-    const job = { storage, elementBytes, target: aligned };
+    const job = { storage, elementBytes, target };
     const count = target.byteLength / elementBytes;
     for (const box of boxesOf(dimensions, layout.offset, firstElement, count)) await gatherBox(job, box);
-    if (!isAligned) target.set(aligned);
   };
   const rowElements = dimensions.slice(1).reduce((product, { size }) => product * size, 1);
   const bandRows = Math.floor(bandBytes / (rowElements * elementBytes));
@@ -169,45 +165,55 @@ interface Gathering {
 async function gatherBox(job: Gathering, box: Box): Promise<void> {
   const { storage, elementBytes, target } = job;
   const order = box.dimensions.filter(({ size }) => size > 1).sort((a, b) => b.from - a.from);
-  const spans = order.map((_, level) => span(order.slice(level)));
+  const spans = [...order.map((_, level) => span(order.slice(level))), 1];
+  // whether what follows one another along a dimension lies far apart in the storage
+  const areFar = order.map(({ from }, level) => (from - spans[level + 1]!) * elementBytes > longestGapBytes);
   const most = Math.floor(scratchBytes / elementBytes);
   let scratch: Uint8Array | undefined;
 
   const gather = async (level: number, from: number, to: number): Promise<void> => {
-    const rest = order.slice(level);
-    const [longest, ...inner] = rest;
-    const isRun = inner.length === 0 && (!longest || (longest.from === 1 && longest.to === 1));
-    if (isRun) {
+    const [longest, ...inner] = order.slice(level);
+    if (isRun(longest, inner)) {
       const start = to * elementBytes;
       return storage(target.subarray(start, start + (longest?.size ?? 1) * elementBytes), from);
     }
-    const innerSpan = spans[level + 1] ?? 1;
-    const gap = longest!.from - innerSpan;
-    const isFar = gap * elementBytes > longestGapBytes;
-    const fitting = isFar || innerSpan > most ? 1 : partsIn(most, innerSpan, longest!);
+    const innerSpan = spans[level + 1]!;
+    const isFar = areFar[level]!;
+    const isAlone =
+      innerSpan > most || areFar.includes(true, level + 1) || (isFar && isRun(inner[0], inner.slice(1)));
+    if (isAlone) {
+      for (let index = 0; index < longest!.size; index++)
+        await gather(level + 1, from + index * longest!.from, to + index * longest!.to);
+      return;
+    }
+    const stride = isFar ? innerSpan : longest!.from;
+    const fitting = stride === 0 ? longest!.size : Math.floor((most - innerSpan) / stride) + 1;
+    scratch ??= new Uint8Array(Math.min(most, (longest!.size - 1) * stride + innerSpan) * elementBytes);
     for (let first = 0; first < longest!.size; first += fitting) {
       const size = Math.min(fitting, longest!.size - first);
       const start = from + first * longest!.from;
-      const end = to + first * longest!.to;
-      if (fitting === 1 && (inner.length > 0 || isFar)) {
-        await gather(level + 1, start, end);
-        continue;
-      }
-      const elements = (size - 1) * longest!.from + innerSpan;
-      scratch ??= new Uint8Array(Math.min(most, spans[level]!) * elementBytes);
-      await storage(scratch.subarray(0, elements * elementBytes), start);
-      copyElements(elementBytes, scratch, 0, target, end, [{ ...longest!, size }, ...inner]);
+      if (isFar)
+        for (let index = 0; index < size; index++) {
+          const part = scratch.subarray(
+            index * innerSpan * elementBytes,
+            (index + 1) * innerSpan * elementBytes,
+          );
+          await storage(part, start + index * longest!.from);
+        }
+      else await storage(scratch.subarray(0, ((size - 1) * stride + innerSpan) * elementBytes), start);
+      const block = [{ size, from: stride, to: longest!.to }, ...inner];
+      copyElements(elementBytes, scratch, 0, target, to + first * longest!.to, block);
     }
   };
   await gather(0, box.from, box.to);
 }
 
+/** Whether elements follow one another in the storage and in the target, or there is just one. */
+function isRun(longest: CopiedDimension | undefined, inner: readonly CopiedDimension[]): boolean {
+  return inner.length === 0 && (!longest || (longest.from === 1 && longest.to === 1));
+}
+
 /** Elements from the first to the last of a block. */
 function span(dimensions: readonly CopiedDimension[]): number {
   return dimensions.reduce((sum, { size, from }) => sum + (size - 1) * from, 1);
-}
-
-/** How many steps along `longest` a read of `most` elements takes in. */
-function partsIn(most: number, innerSpan: number, longest: CopiedDimension): number {
-  return longest.from === 0 ? longest.size : Math.floor((most - innerSpan) / longest.from) + 1;
 }

@@ -1,3 +1,4 @@
+import { halvesOfPairs } from "../nibbles.js";
 import { withScratch } from "./scratch.js";
 import { inBands, type View } from "./view.js";
 
@@ -30,18 +31,17 @@ export function mxfp4(blocks: View, scales: View): View {
 }
 
 function repack(values: Uint8Array, exponents: Uint8Array, target: Uint8Array): void {
-  for (
-    let block = 0, from = 0, to = 0;
-    block < exponents.length;
-    block++, from += valueBytes, to += blockBytes
-  ) {
-    target[to] = exponents[block]!;
-    for (let byte = 0; byte < valueBytes / 2; byte++) {
-      const low = values[from + byte]!;
-      const high = values[from + byte + 8]!;
-      const at = to + 1 + 2 * byte;
-      target[at] = (low & 0x0f) | ((high & 0x0f) << 4);
-      target[at + 1] = (low >> 4) | (high & 0xf0);
+  const source = new DataView(values.buffer, values.byteOffset, values.byteLength);
+  const blocks = new DataView(target.buffer, target.byteOffset, target.byteLength);
+  const count = exponents.length;
+  for (let block = 0, from = 0, to = 0; block < count; block++, from += valueBytes, to += blockBytes) {
+    blocks.setUint8(to, exponents[block]!);
+    for (let word = 0; word < valueBytes / 2; word += 4) {
+      const low = source.getUint32(from + word, true);
+      const high = source.getUint32(from + word + 8, true);
+      const at = to + 1 + 2 * word;
+      blocks.setUint32(at, halvesOfPairs(low, high), true);
+      blocks.setUint32(at + 4, halvesOfPairs(low >>> 16, high >>> 16), true);
     }
   }
 }
