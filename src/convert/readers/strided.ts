@@ -15,8 +15,8 @@ export interface StridedLayout {
 const scratchBytes = 4 * 1024 * 1024;
 /** Reading over a gap is faster than a second read, up to this. */
 const longestGapBytes = 64 * 1024;
-/** What transposed tensors are gathered by. */
-const bandBytes = 64 * 1024 * 1024;
+/** What transposed tensors are gathered by: each band reads the whole storage, so that larger ones read less. */
+const bandBytes = 128 * 1024 * 1024;
 
 /**
  * Reads a tensor in row-major order, whatever its strides: runs that lie in a row go straight to the target, all else
@@ -63,7 +63,10 @@ export class BandKeeper {
       const bytes = Math.min(band, elements - first) * elementBytes;
       if (this.kept?.gather !== gather || this.kept.first !== first) {
         this.kept = undefined;
-        if ((this.memory?.byteLength ?? 0) < bytes) this.memory = new Uint8Array(bytes);
+        if ((this.memory?.byteLength ?? 0) < bytes) {
+          this.memory = undefined;
+          this.memory = new Uint8Array(bytes);
+        }
         await gather(this.memory!.subarray(0, bytes), first);
         this.kept = { gather, first };
       }

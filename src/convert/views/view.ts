@@ -2,7 +2,7 @@ import type { TensorTypeName } from "../../gguf/tensor-types.js";
 
 /**
  * A tensor that is made of stored ones while it is read: rows of bytes at random access. Views wrap views; none holds
- * more than a few MiB, whatever the size of the tensor, and none allocates per element.
+ * more than a few MiB, whatever the size of the tensor, but for what was transposed last, and none allocates per element.
  */
 export interface View {
   /** What the rows hold; `U8` is raw bytes, on the way to a quantised type. */

@@ -5,12 +5,11 @@ import { BandKeeper, stridedReader } from "../../../src/convert/readers/strided.
 /** A storage in memory whose elements hold their own index, whatever their size. */
 function storage(elements: number, elementBytes: number) {
   const bytes = Buffer.alloc(elements * elementBytes);
-  for (let index = 0; index < elements; index++)
-    bytes.writeUIntLE(
-      index % 2 ** (8 * Math.min(elementBytes, 4)),
-      index * elementBytes,
-      Math.min(elementBytes, 4),
-    );
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = at % elementBytes;
+    // of eight bytes, both halves hold it
+    bytes[at] = ((at - byte) / elementBytes) >>> (8 * (byte % 4));
+  }
   const read = async (target: Uint8Array, first: number) => {
     const start = first * elementBytes;
     if (start < 0 || start + target.byteLength > bytes.length) throw new Error("read outside the storage");
@@ -103,6 +102,16 @@ it("elements that lie far apart", async () => {
   const target = Buffer.alloc(60);
   await reader(target, 0);
   expect(target).toEqual(expected(bytes, 1, layout.shape, layout.strides, 11));
+});
+
+it("columns of rows that lie far apart", async () => {
+  const columns = 70_000;
+  const { bytes, read } = storage(40 * columns, 2);
+  const layout = { shape: [301, 40], strides: [1, columns], offset: 5 };
+  const reader = stridedReader(read, 2, layout, new BandKeeper());
+  const target = Buffer.alloc(2 * 301 * 40);
+  await reader(target, 0);
+  expect(target.equals(expected(bytes, 2, layout.shape, layout.strides, 5))).toBe(true);
 });
 
 it("an error of the storage reaches every reader, and the next read tries anew", async () => {
