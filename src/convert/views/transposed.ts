@@ -2,7 +2,10 @@ import { type BandKeeper, type ElementReader, stridedReader } from "../readers/s
 import { withScratch } from "./scratch.js";
 import { elementBytes, type View } from "./view.js";
 
-/** Columns as rows. `bands` keeps what one pass through the matrix turned, for the reads behind. */
+/**
+ * Columns as rows. `bands` keeps what one pass through the matrix turned, for the reads behind; `view` itself must not
+ * read by the same ones, which let one in at a time.
+ */
 export function transposed(view: View, bands: BandKeeper): View {
   if (view.type === "MXFP4") throw new RangeError("blocks cannot be transposed");
   const size = elementBytes[view.type];
