@@ -1,4 +1,3 @@
-import { halvesOfPairs } from "../nibbles.js";
 import type { Encoding } from "./format.js";
 import { halfOfFloatBits, isHalfBeyond } from "./half.js";
 import type { Words } from "./words.js";
@@ -115,14 +114,17 @@ function fourBitsWithMinimum(
   return !beyond;
 }
 
-/** Eight bytes of today's order: `low` holds elements e to e + 7, `high` e + 16 to e + 23, each in pairs. */
+/**
+ * Eight bytes of today's order from eight of neighbours: `low` holds elements e to e + 7, `high` e + 16 to e + 23, each
+ * in pairs; written are bytes that each hold one of `low` below one of `high`.
+ */
 function spreadWords(low: number, high: number, halves: Uint16Array, at: number): void {
-  const first = halvesOfPairs(low, high);
-  const second = halvesOfPairs(low >>> 16, high >>> 16);
-  halves[at] = first;
-  halves[at + 1] = first >>> 16;
-  halves[at + 2] = second;
-  halves[at + 3] = second >>> 16;
+  const even = (low & 0x0f0f0f0f) | ((high & 0x0f0f0f0f) << 4);
+  const odd = ((low >>> 4) & 0x0f0f0f0f) | (high & 0xf0f0f0f0);
+  halves[at] = (even & 0xff) | ((odd & 0xff) << 8);
+  halves[at + 1] = ((even >>> 8) & 0xff) | (odd & 0xff00);
+  halves[at + 2] = ((even >>> 16) & 0xff) | ((odd >>> 8) & 0xff00);
+  halves[at + 3] = (even >>> 24) | ((odd >>> 16) & 0xff00);
 }
 
 /** Q5_0 and Q5_1 of neighbours: `kept` 16-bit words of scale, minimum and fifth bits are today's, the nibbles move. */
@@ -141,9 +143,12 @@ function fiveBits(
     read += kept;
     write += kept;
     for (let pair = 0; pair < 4; pair++) {
-      const four = halvesOfPairs(source[read + pair]!, source[read + pair + 4]!);
-      target[write + 2 * pair] = four;
-      target[write + 2 * pair + 1] = four >>> 16;
+      const low = source[read + pair]!;
+      const high = source[read + pair + 4]!;
+      const even = (low & 0x0f0f) | ((high & 0x0f0f) << 4);
+      const odd = ((low >>> 4) & 0x0f0f) | (high & 0xf0f0);
+      target[write + 2 * pair] = (even & 0xff) | ((odd & 0xff) << 8);
+      target[write + 2 * pair + 1] = (even >>> 8) | (odd & 0xff00);
     }
     read += 8;
     write += 8;

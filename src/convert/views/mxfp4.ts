@@ -1,4 +1,3 @@
-import { halvesOfPairs } from "../nibbles.js";
 import { withScratch } from "./scratch.js";
 import { inBands, type View } from "./view.js";
 
@@ -39,9 +38,17 @@ function repack(values: Uint8Array, exponents: Uint8Array, target: Uint8Array): 
     for (let word = 0; word < valueBytes / 2; word += 4) {
       const low = source.getUint32(from + word, true);
       const high = source.getUint32(from + word + 8, true);
+      // bytes of values 2j and 2j + 16, and of those behind them
+      const even = (low & 0x0f0f0f0f) | ((high & 0x0f0f0f0f) << 4);
+      const odd = ((low >>> 4) & 0x0f0f0f0f) | (high & 0xf0f0f0f0);
       const at = to + 1 + 2 * word;
-      blocks.setUint32(at, halvesOfPairs(low, high), true);
-      blocks.setUint32(at + 4, halvesOfPairs(low >>> 16, high >>> 16), true);
+      blocks.setUint32(at, spread(even) | (spread(odd) << 8), true);
+      blocks.setUint32(at + 4, spread(even >>> 16) | (spread(odd >>> 16) << 8), true);
     }
   }
+}
+
+/** The lower two bytes with an empty one behind each. */
+function spread(bytes: number): number {
+  return (bytes & 0xff) | ((bytes & 0xff00) << 8);
 }
