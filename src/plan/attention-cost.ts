@@ -53,14 +53,17 @@ export function attentionSeconds(
   return rows * cells * heads * perHead + bytes * perByte;
 }
 
+/** From so many cells on, the CPU shares out a single token's cells among its threads, and not its heads. */
+const sharedOutFrom = 512;
+
 /**
- * Cells that cost time: those that are masked are skipped on the CPU. But a single token's cells, with what is masked
- * behind them, are shared out equally among threads, and the last one's empty part makes nobody faster
+ * Cells that cost time: those that are masked are skipped on the CPU. But where a single token's cells are shared out
+ * equally, with what is masked behind them, the last thread's empty part makes nobody faster
  * (`ggml_compute_forward_flash_attn_ext_f16`, v0.5.0).
  */
 function computedCells({ depth, sequences }: AttentionLoad, onHost: boolean): number {
-  if (onHost && sequences > 1) return depth;
-  return Math.ceil((depth + 1) / cellsAtOnce) * cellsAtOnce;
+  const cells = Math.ceil((depth + 1) / cellsAtOnce) * cellsAtOnce;
+  return onHost && (sequences > 1 || cells < sharedOutFrom) ? depth : cells;
 }
 
 /** The value at a size: linear between the points, and with the nearest point's beyond them. */

@@ -90,7 +90,9 @@ describe("attention of one token", () => {
     expect(attentionSeconds(speed, true, { ...one, depth: 511 }, layer)).toBeCloseTo(512 * 5, 6);
   });
 
-  it("skips the CPU's masked cells where there are several sequences", () => {
+  it("skips the CPU's masked cells where its threads share out heads: of few cells, or several sequences", () => {
+    expect(attentionSeconds(speed, true, { ...one, depth: 255 }, layer)).toBeCloseTo(255 * 5, 6);
+    expect(attentionSeconds(speed, false, { ...one, depth: 255 }, layer)).toBeCloseTo(256 * 5, 6);
     const eight: Load = { rows: 8, sequences: 8, outputs: 8, depth: 512 };
     expect(attentionSeconds(speed, true, eight, layer)).toBeCloseTo(8 * 512 * 5, 6);
     expect(attentionSeconds(speed, false, eight, layer)).toBeCloseTo(8 * 768 * 5, 6);
