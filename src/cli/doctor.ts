@@ -63,6 +63,8 @@ async function doctor(values: DoctorValues): Promise<void> {
       diskFile: values.model ?? process.execPath,
       onProgress: (fraction, place) => progress.update(fraction, place),
       onFailure: (device, error) => progress.note(texts.failed({ device, problem: error.message })),
+      onCompiled: (device, seconds) =>
+        progress.note(texts.compiled({ device, seconds: Math.round(seconds) })),
       onDisturbed: (share) => progress.note(texts.disturbed({ percent: Math.round(100 * share) })),
       signal: interrupt.signal,
     });

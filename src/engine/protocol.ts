@@ -253,6 +253,8 @@ export interface ProcessorCalibration {
   hostRuntimeBytes: number;
   /** CPU time that the host's process has taken. */
   cpuSeconds: number;
+  /** What first runs took beyond later ones: shaders that a driver compiles then, once. */
+  firstRunSeconds: number;
   /** Device memory that the backend keeps after all tensors were freed; 0 for the host, and where no reading tells. */
   deviceBytes: number;
 }

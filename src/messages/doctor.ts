@@ -29,6 +29,8 @@ const textsEn = {
   places: { host: "processor" } as Record<string, string>,
   known: (f: { date: string }) => `measured ${f.date}; --force measures again`,
   failed: (f: { device: string; problem: string }) => `${f.device} was left out: ${f.problem}`,
+  compiled: (f: { device: string; seconds: number }) =>
+    `${f.device}: its driver compiled shaders for ${f.seconds} s, which it keeps for the next time`,
   disturbed: (f: { percent: number }) =>
     `other programs took ${f.percent} % of the processor meanwhile: the speeds are too low; measure again with --force when they are done`,
   headings: { host: "Processor", device: "Device", disk: "Disk" },
@@ -65,6 +67,8 @@ const textsFr: typeof textsEn = {
   places: { host: "processeur" },
   known: (f) => `mesuré le ${f.date} ; --force mesure de nouveau`,
   failed: (f) => `${f.device} est laissé de côté : ${f.problem}`,
+  compiled: (f) =>
+    `${f.device} : son pilote a compilé des shaders pendant ${f.seconds} s, qu'il garde pour la prochaine fois`,
   disturbed: (f) =>
     `d'autres programmes ont pris ${f.percent} % du processeur pendant ce temps : les vitesses sont trop basses ; mesurez de nouveau avec --force quand ils auront fini`,
   headings: { host: "Processeur", device: "Périphérique", disk: "Disque" },

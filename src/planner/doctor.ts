@@ -29,6 +29,8 @@ export interface DoctorOptions {
   onProgress?: (fraction: number, place: string) => void;
   /** Other programs took this share of the processor meanwhile (0 to 1), and made the speeds lower than they are. */
   onDisturbed?: (share: number) => void;
+  /** A device's driver took so many seconds to compile shaders, which it keeps from now on. */
+  onCompiled?: (device: string, seconds: number) => void;
   /** A device that could not be measured; the rest stands. */
   onFailure?: (device: string, error: JaugeError) => void;
   signal?: AbortSignal;
@@ -146,7 +148,10 @@ async function measureParts(
       options.onProgress?.((index + fraction) / places.length, device === "CPU" ? "host" : device);
     onProgress(0);
     try {
-      parts.set(device, await calibrateTwice(task, { ...hostOptions(options), onProgress }));
+      const part = await calibrateTwice(task, { ...hostOptions(options), onProgress });
+      parts.set(device, part);
+      if (device !== "CPU" && part.firstRunSeconds > longCompilation)
+        options.onCompiled?.(device, part.firstRunSeconds);
     } catch (error) {
       if (device === "CPU" || !isFailure(error)) throw error;
       options.onFailure?.(device, error);
@@ -159,6 +164,9 @@ async function measureParts(
   if (others > disturbingShare) options.onDisturbed?.(others);
   return parts;
 }
+
+/** Seconds of compiling that somebody who waits is told of. */
+const longCompilation = 5;
 
 /** What a desktop at rest takes is less. */
 const disturbingShare = 0.1;

@@ -68,7 +68,7 @@ function measured({ device, types, expertTypes, matricesOnly }: CalibrationTask)
     experts: table(expertTypes),
     ...(device === "CPU" ? { repacked: table(types) } : {}),
     ...(matricesOnly ? {} : { operations: { ...nodes, attention, ...(device === "CPU" ? {} : { link }) } }),
-    ...{ hostRuntimeBytes: 1000, cpuSeconds: 0, deviceBytes: device === "CPU" ? 0 : 77 },
+    ...{ hostRuntimeBytes: 1000, cpuSeconds: 0, firstRunSeconds: 9, deviceBytes: device === "CPU" ? 0 : 77 },
   };
 }
 
@@ -104,6 +104,12 @@ describe("runDoctor", () => {
     expect(failures).toEqual([["Vulkan0", "host-crashed"]]);
     expect(calibration.devices).toEqual({});
     expect(calibration.host.matrix).toHaveProperty("Q4_K");
+  });
+
+  it("tells how long a device's driver compiled, and nothing of the CPU", async () => {
+    const compiled: [string, number][] = [];
+    await runDoctor({ ...options, onCompiled: (name, seconds) => compiled.push([name, seconds]) });
+    expect(compiled).toEqual([["Vulkan0", 9]]);
   });
 
   it("fails where the CPU fails, and stops when it is told to", async () => {

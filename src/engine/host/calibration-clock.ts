@@ -2,6 +2,8 @@
 export class Clock {
   private end: number;
   private readonly latestEnd: number;
+  /** Seconds that first runs took beyond later ones: what a driver compiles then. */
+  firstRunSeconds = 0;
 
   /** `limitSeconds` does not count shaders that are compiled at a first run, up to as much again. */
   constructor(
@@ -53,6 +55,7 @@ export class Clock {
   }
 
   private forgive(ms: number): void {
+    this.firstRunSeconds += ms / 1000;
     this.end = Math.min(this.end + ms, this.latestEnd);
     this.whole?.forgive(ms);
   }

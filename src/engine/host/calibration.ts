@@ -38,7 +38,7 @@ export async function calibrate(
     ...(isHost ? { repacked: {}, repackedExperts: {} } : {}),
     experts: {},
     hostRuntimeBytes: process.memoryUsage().rss,
-    cpuSeconds: 0,
+    ...{ cpuSeconds: 0, firstRunSeconds: 0 },
     deviceBytes: 0,
   };
   const workbench = new Workbench(ggml, functions, device, backend);
@@ -69,6 +69,7 @@ export async function calibrate(
   }
   const { user, system } = process.cpuUsage();
   answer.cpuSeconds = (user + system) / 1e6;
+  answer.firstRunSeconds = clock.firstRunSeconds;
   if (!isHost) answer.deviceBytes = Math.max(0, freeBefore - freeBytes(native, device));
   return answer;
 }
