@@ -55,4 +55,5 @@ export type { JobProfile } from "./plan/job.js";
 export type { ModelPlan, Objective } from "./plan/model-plan.js";
 export { type KvType, type Plan, simplePlan, type TensorOverride } from "./plan/plan.js";
 export { readSavedPlan, savePlan } from "./plan/saved-plan.js";
+export type { EnergyUse } from "./planner/watch.js";
 export { formatBytes, parseBytes } from "./units.js";

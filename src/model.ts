@@ -31,7 +31,7 @@ import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned
 import { planModel } from "./planner/plan-model.js";
 import { planWithin } from "./planner/smaller-plan.js";
 import { openModelFile } from "./planner/sources/open.js";
-import { DeviceWatch, type SpaceTaken } from "./planner/watch.js";
+import { DeviceWatch, type EnergyUse, type SpaceTaken } from "./planner/watch.js";
 
 const texts = localized(planTexts);
 
@@ -355,6 +355,11 @@ export class Model implements AsyncDisposable {
     const peaks = Object.fromEntries(await this.watch.peakBytes());
     const host = this.hostProcessId && residentBytes(this.hostProcessId, { mappedFiles: false });
     return host ? { ...peaks, host: host.peak } : peaks;
+  }
+
+  /** What the CPU and the devices of the plan took since the model was loaded, where their counters or drivers tell. */
+  energy(): Promise<EnergyUse> {
+    return this.watch.energy();
   }
 
   /** Ends all generations and frees all memory. */

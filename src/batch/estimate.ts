@@ -5,6 +5,9 @@ export interface JobEstimate {
   lines: number;
   /** Lines that cannot be read. */
   badLines: number;
+  /** Whether it is a job of embeddings, as its first line says; lines of the other kind count as read, not as tokens. */
+  isEmbedding: boolean;
+  otherKindLines: number;
   /** Lines that were measured; the others are taken for like them. */
   sampledLines: number;
   promptTokens: number;
@@ -33,7 +36,13 @@ const tokensAroundMessage = 6;
 export async function estimateLines(
   items: AsyncIterable<BatchItem>,
   tokenize: (text: string) => Promise<Int32Array>,
-  options: { defaults: AnswerOptions; expectedTokens: number; random?: () => number },
+  options: {
+    defaults: AnswerOptions;
+    expectedTokens: number;
+    /** What the job is of, where that is known already. */
+    kind?: "text" | "embedding";
+    random?: () => number;
+  },
 ): Promise<JobEstimate> {
   const { random = Math.random } = options;
   const sample: BatchRequest[] = [];
@@ -42,16 +51,23 @@ export async function estimateLines(
   let areLimited = true;
   let lines = 0;
   let badLines = 0;
+  let isEmbedding = options.kind && options.kind === "embedding";
+  let otherKindLines = 0;
   for await (const { request } of items) {
     lines++;
-    if (request instanceof Error) badLines++;
+    if (request instanceof Error) {
+      badLines++;
+      continue;
+    }
+    isEmbedding ??= request.kind === "embedding";
+    if (isEmbedding !== (request.kind === "embedding")) otherKindLines++;
     else {
       const characters = charactersOf(request);
       const answer = answerTokens(request, options);
       longest.text.offer(request, characters);
       longest.whole.offer(request, characters / 4 + answer.tokens);
       areLimited &&= answer.isLimited;
-      const place = Math.floor(random() * (lines - badLines));
+      const place = Math.floor(random() * (lines - badLines - otherKindLines));
       if (sample.length < sampleSize) sample.push(request);
       else if (place < sampleSize) sample[place] = request;
     }
@@ -62,11 +78,12 @@ export async function estimateLines(
   for (const { request } of Object.values(longest))
     if (request)
       totals.push((await promptTokens(request, tokenize)).count + answerTokens(request, options).tokens);
-  const scale = sample.length === 0 ? 0 : (lines - badLines) / sample.length;
+  const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const shared = sharedTokens(prompts.map(({ tokens }) => tokens));
+  const shared = isEmbedding ? 0 : sharedTokens(prompts.map(({ tokens }) => tokens));
   return {
-    ...{ lines, badLines, sampledLines: sample.length },
+    ...{ lines, badLines, otherKindLines, sampledLines: sample.length },
+    isEmbedding: isEmbedding ?? false,
     promptTokens: Math.round(scale * sum(prompts.map(({ count }) => count))),
     outputTokens: Math.round(scale * sum(limits.map(({ tokens }) => tokens))),
     // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.

@@ -20,22 +20,22 @@ const uncertainty = 1.1;
 export async function profileOf(
   source: BatchSource,
   tokenize: (text: string) => Promise<Int32Array>,
-  { defaults, expectedTokens }: { defaults: AnswerOptions; expectedTokens: number },
+  options: { defaults: AnswerOptions; expectedTokens: number; kind?: "text" | "embedding" },
 ): Promise<JobProfile | undefined> {
   const reading = new Beginning(source);
-  const lines = await estimateLines(reading.items(), tokenize, { defaults, expectedTokens });
+  const lines = await estimateLines(reading.items(), tokenize, options);
   return profileOfLines(lines, reading.isWhole);
 }
 
 /** The same from lines that were measured already: all of an input, or its beginning. */
 export function profileOfLines(lines: JobEstimate, isWhole: boolean): JobProfile | undefined {
-  const good = lines.lines - lines.badLines;
+  const good = lines.lines - lines.badLines - lines.otherKindLines;
   if (good === 0) return undefined;
   const seen = uncertainty * lines.longestTokens + formatTokens;
   const longer = isWhole ? seen : Math.max(seen, Math.min(usualContext, 2 * seen));
   return {
     promptTokens: Math.max(1, Math.round(lines.promptTokens / good)),
-    answerTokens: Math.max(1, Math.round(lines.outputTokens / good)),
+    answerTokens: lines.isEmbedding ? 0 : Math.max(1, Math.round(lines.outputTokens / good)),
     longest: Math.ceil(lines.areLimited ? longer : Math.max(longer, usualContext)),
     ...(isWhole && { requests: good }),
   };

@@ -5,7 +5,8 @@ import type { AnswerOptions } from "../batch/request.js";
 import { type LoadOptions, type ModelPlan, plan } from "../index.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { localized } from "../messages/locale.js";
-import type { BatchValues } from "./batch-options.js";
+import { energyEstimate } from "./batch-energy.js";
+import { type BatchValues, embeddingWishes } from "./batch-options.js";
 import { clock, percent } from "./batch-view.js";
 import { exitCodes } from "./errors.js";
 import { openTokenizer } from "./open-model.js";
@@ -29,7 +30,8 @@ export async function estimateJob(
   });
   const job = profileOfLines(lines, true);
   const { savedPlan, onProgress: _, onLog: __, onSpaceTaken: ___, ...wishes } = load;
-  const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...(job && { job }) }));
+  const kind = lines.isEmbedding ? embeddingWishes : {};
+  const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...kind, ...(job && { job }) }));
   const seconds = estimatedSeconds(lines, planned.predicted);
   if (values.json) await print(`${JSON.stringify(asJson(lines, planned, seconds), undefined, 2)}\n`);
   else await print(`${asText(lines, planned, seconds, expectedTokens).join("\n")}\n`);
@@ -39,47 +41,58 @@ export async function estimateJob(
 type Lines = Awaited<ReturnType<typeof estimateLines>>;
 
 /** A public contract. */
-function asJson(lines: Lines, { predicted, settings, fits, notes }: ModelPlan, seconds: number) {
+function asJson(lines: Lines, planned: ModelPlan, seconds: number) {
+  const { predicted, settings, fits, notes } = planned;
   const { prefillTokensPerSecond, decodeTokensPerSecond, limitedBy, explanation } = predicted;
+  const { estimate: energy } = energyEstimate(planned, seconds);
   return {
     ...lines,
     seconds: Number(seconds.toPrecision(3)),
-    ...{ prefillTokensPerSecond, decodeTokensPerSecond, sequences: settings.sequences, fits },
+    prefillTokensPerSecond,
+    ...(lines.isEmbedding ? {} : { decodeTokensPerSecond }),
+    ...{ sequences: settings.sequences, fits },
     regime: { limitedBy, explanation, notes },
-    energyJoules: null,
+    energyJoules: energy ? Number(energy.joules.toPrecision(3)) : null,
+    ...(energy && { powers: energy.drawn }),
   };
 }
 
 function asText(lines: Lines, planned: ModelPlan, seconds: number, expectedTokens: number): string[] {
-  const good = Math.max(1, lines.lines - lines.badLines);
+  const good = Math.max(1, lines.lines - lines.badLines - lines.otherKindLines);
   const { predicted, settings, warnings, notes } = planned;
+  const time = clock(seconds * 1000);
+  const prefill = formatSpeed(predicted.prefillTokensPerSecond);
   const each = (tokens: number) => formatNumber(tokens / good, tokens / good < 10 ? 1 : 0);
   return [
     texts.lines({ lines: formatNumber(lines.lines), bad: formatNumber(lines.badLines) }),
+    ...(lines.otherKindLines > 0 ? [texts.otherKind({ lines: formatNumber(lines.otherKindLines) })] : []),
     texts.tokensIn({
       tokens: formatNumber(lines.promptTokens),
       each: each(lines.promptTokens),
       sampled: formatNumber(lines.sampledLines),
     }),
-    texts.tokensOut({
-      tokens: formatNumber(lines.outputTokens),
-      each: each(lines.outputTokens),
-      assumption: lines.areLimited
-        ? texts.assumedLimits
-        : texts.assumedDefault({ tokens: formatNumber(expectedTokens) }),
-    }),
-    ...(lines.sharedTokens > 0
-      ? [texts.shared({ percent: percent(lines.sharedTokens, lines.promptTokens) })]
-      : []),
-    texts.time({
-      time: clock(seconds * 1000),
-      prefill: formatSpeed(predicted.prefillTokensPerSecond),
-      decode: formatSpeed(predicted.decodeTokensPerSecond),
-      sequences: formatNumber(settings.sequences),
-    }),
+    ...(lines.isEmbedding
+      ? [texts.timeReading({ time, prefill })]
+      : [
+          texts.tokensOut({
+            tokens: formatNumber(lines.outputTokens),
+            each: each(lines.outputTokens),
+            assumption: lines.areLimited
+              ? texts.assumedLimits
+              : texts.assumedDefault({ tokens: formatNumber(expectedTokens) }),
+          }),
+          ...(lines.sharedTokens > 0
+            ? [texts.shared({ percent: percent(lines.sharedTokens, lines.promptTokens) })]
+            : []),
+          texts.time({
+            ...{ time, prefill },
+            decode: formatSpeed(predicted.decodeTokensPerSecond),
+            sequences: formatNumber(settings.sequences),
+          }),
+        ]),
     texts.regime({ explanation: predicted.explanation }),
     ...notes.map((line) => `  ${line}`),
-    texts.noEnergy,
+    ...energyEstimate(planned, seconds).lines,
     oneLine(planned),
     ...warnings,
   ];

@@ -42,6 +42,9 @@ export type BatchValues = Values<typeof batchOptions> &
   SamplingValues &
   OutputValues;
 
+/** What a job of embeddings asks of its plan. */
+export const embeddingWishes = { embeddings: { pooling: "model" }, sequences: 1 } as const;
+
 /** Settings of the model that change what it answers, not only how fast. */
 const answeringModelOptions = pick(
   modelOptions,

@@ -1,6 +1,7 @@
 import type { JobEnd, JobProgress } from "../batch/job.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { locale, localized } from "../messages/locale.js";
+import { energyLines, type JobEnergy, refusedLines } from "./batch-energy.js";
 import { formatNumber, formatSize, formatSpeed, placeName } from "./plan-format.js";
 import type { ReportedDevice } from "./stats.js";
 import { columns, print, styled } from "./terminal.js";
@@ -11,8 +12,14 @@ const texts = localized(batchMessages);
 export interface BatchView {
   /** How often `update` should be called. */
   readonly intervalMs: number;
-  update(progress: JobProgress, devices: readonly ReportedDevice[]): void | Promise<void>;
-  end(end: JobEnd, output: string): void | Promise<void>;
+  update(progress: JobProgress, now: MachineState): void | Promise<void>;
+  end(end: JobEnd, output: string, energy?: JobEnergy): void | Promise<void>;
+}
+
+/** What the machine gives to a job at a moment. */
+export interface MachineState {
+  devices: readonly ReportedDevice[];
+  energy: JobEnergy;
 }
 
 export function batchView(options: { json: boolean }): BatchView {
@@ -71,7 +78,7 @@ class LiveView implements BatchView {
 
   constructor(private readonly stream: NodeJS.WriteStream) {}
 
-  update(progress: JobProgress, devices: readonly ReportedDevice[]): void {
+  update(progress: JobProgress, { devices, energy }: MachineState): void {
     this.rates.add(progress);
     // A pseudo-terminal may have no width.
     const width = (this.stream.columns || 80) - 1;
@@ -79,6 +86,7 @@ class LiveView implements BatchView {
       bar(progress, Math.min(40, width)) + timing(progress, this.rates),
       counts(progress),
       speeds(progress, this.rates),
+      ...energyLines(energy, progress),
       ...gauges(devices),
     ].map((line) => line.slice(0, width));
     this.erase();
@@ -86,9 +94,9 @@ class LiveView implements BatchView {
     this.drawn = lines.length;
   }
 
-  end(end: JobEnd, output: string): void {
+  end(end: JobEnd, output: string, energy?: JobEnergy): void {
     this.erase();
-    for (const line of summary(end, this.rates, output))
+    for (const line of summary(end, this.rates, output, energy))
       this.stream.write(`${styled("dim", line, this.stream)}\n`);
   }
 
@@ -104,16 +112,16 @@ class LineView implements BatchView {
   private readonly rates = new Rates();
   private lastMs = 0;
 
-  update(progress: JobProgress, devices: readonly ReportedDevice[]): void {
+  update(progress: JobProgress, { devices, energy }: MachineState): void {
     this.rates.add(progress);
     if (this.rates.elapsedMs - this.lastMs < 10_000) return;
     this.lastMs = this.rates.elapsedMs;
     const parts = [counts(progress), timing(progress, this.rates).trim(), speeds(progress, this.rates)];
-    process.stderr.write(`${[...parts, ...gauges(devices)].join(" · ")}\n`);
+    process.stderr.write(`${[...parts, ...energyLines(energy, progress), ...gauges(devices)].join(" · ")}\n`);
   }
 
-  end(end: JobEnd, output: string): void {
-    for (const line of summary(end, this.rates, output)) process.stderr.write(`${line}\n`);
+  end(end: JobEnd, output: string, energy?: JobEnergy): void {
+    for (const line of summary(end, this.rates, output, energy)) process.stderr.write(`${line}\n`);
   }
 }
 
@@ -122,7 +130,7 @@ class EventView implements BatchView {
   readonly intervalMs = 1000;
   private readonly rates = new Rates();
 
-  async update(progress: JobProgress, devices: readonly ReportedDevice[]): Promise<void> {
+  async update(progress: JobProgress, { devices, energy }: MachineState): Promise<void> {
     this.rates.add(progress);
     await print(
       `${JSON.stringify({
@@ -133,16 +141,23 @@ class EventView implements BatchView {
         promptTokensPerSecond: rounded(this.rates.perSecond("prompt")),
         outputTokensPerSecond: rounded(this.rates.perSecond("output")),
         devices,
+        energy: energyEvent(energy),
       })}\n`,
     );
   }
 
-  async end(end: JobEnd, output: string): Promise<void> {
+  async end(end: JobEnd, output: string, energy?: JobEnergy): Promise<void> {
     const elapsedMs = Math.round(this.rates.elapsedMs);
+    const event = end.isInterrupted ? "interrupted" : "done";
     await print(
-      `${JSON.stringify({ event: end.isInterrupted ? "interrupted" : "done", ...end, elapsedMs, output })}\n`,
+      `${JSON.stringify({ event, ...end, elapsedMs, output, energy: energy ? energyEvent(energy) : null })}\n`,
     );
   }
+}
+
+/** Joules since the job began; null where nothing counts them. */
+function energyEvent({ joules, total }: JobEnergy) {
+  return total === undefined ? null : { joules: rounded(total), places: joules };
 }
 
 function rounded(value: number | undefined): number | null {
@@ -195,7 +210,7 @@ function gauges(devices: readonly ReportedDevice[]): string[] {
   );
 }
 
-function summary(end: JobEnd, rates: Rates, path: string): string[] {
+function summary(end: JobEnd, rates: Rates, path: string, energy?: JobEnergy): string[] {
   const facts = {
     done: formatNumber(end.done),
     failed: formatNumber(end.failed),
@@ -212,6 +227,8 @@ function summary(end: JobEnd, rates: Rates, path: string): string[] {
       output: formatNumber(end.outputTokens),
       speed,
     }),
+    ...energyLines(energy, end),
+    ...refusedLines(energy),
   ];
 }
 

@@ -14,8 +14,15 @@ import { localized } from "../messages/locale.js";
 import { defaultModelPath, type LoadOptions, type Model } from "../model.js";
 import type { JobProfile } from "../plan/job.js";
 import { openModelFile } from "../planner/sources/open.js";
+import { countEnergy, type JobEnergy } from "./batch-energy.js";
 import { Interrupt } from "./batch-interrupt.js";
-import { type BatchValues, batchOptions, batchPromptOptions, recordedOptions } from "./batch-options.js";
+import {
+  type BatchValues,
+  batchOptions,
+  batchPromptOptions,
+  embeddingWishes,
+  recordedOptions,
+} from "./batch-options.js";
 import { type BatchView, batchView } from "./batch-view.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
@@ -107,11 +114,10 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
     if (job.finishedBefore > 0 && !values.json)
       note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
     const kind = await job.peek();
-    if (kind === "embedding")
-      model = await openModel(modelPath, { ...load, embeddings: { pooling: "model" }, sequences: 1 }, values);
-    else if (kind === "text") {
-      const profile = await profileOfInput(name, reading, { modelPath, load, values, defaults });
-      model = await openModel(modelPath, { ...load, ...(profile && { job: profile }) }, values);
+    if (kind) {
+      const profile = await profileOfInput(name, reading, { kind, modelPath, load, values, defaults });
+      const wishes = kind === "embedding" ? { ...load, ...embeddingWishes } : load;
+      model = await openModel(modelPath, { ...wishes, ...(profile && { job: profile }) }, values);
     }
     await answer(job, model, { values, defaults, source, output, interrupt });
   } finally {
@@ -130,15 +136,21 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
 async function profileOfInput(
   name: string,
   reading: SourceOptions,
-  given: { modelPath: string; load: LoadOptions; values: BatchValues; defaults: AnswerOptions },
+  given: {
+    kind: "text" | "embedding";
+    modelPath: string;
+    load: LoadOptions;
+    values: BatchValues;
+    defaults: AnswerOptions;
+  },
 ): Promise<JobProfile | undefined> {
-  const { modelPath, load, values, defaults } = given;
+  const { kind, modelPath, load, values, defaults } = given;
   if (load.savedPlan) return undefined;
   const source = await openSource(name, reading);
   if (source.totalBytes === undefined) return undefined;
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const expectedTokens = values.expectTokens ?? usualAnswer;
-  return await profileOf(source, (text) => tokenizer.tokenize(text), { defaults, expectedTokens });
+  return await profileOf(source, (text) => tokenizer.tokenize(text), { kind, defaults, expectedTokens });
 }
 
 async function answer(
@@ -160,7 +172,8 @@ async function answer(
     return;
   }
   if (!values.json) for (const line of [oneLine(model.modelPlan), ...model.modelPlan.warnings]) note(line);
-  const stopWatching = watch(job, model, view);
+  const energy = await countEnergy(model);
+  const stopWatching = watch(job, model, view, energy);
   try {
     const end = await job.run(model, {
       defaults,
@@ -169,7 +182,7 @@ async function answer(
       ...(values.expectTokens !== undefined && { expectedTokens: values.expectTokens }),
     });
     stopWatching();
-    await view.end(end, output);
+    await view.end(end, output, await energy());
     if (end.isInterrupted && !values.json) for (const line of interrupt.continueText()) note(line);
   } finally {
     stopWatching();
@@ -177,15 +190,16 @@ async function answer(
 }
 
 /** Keeps the view up to date; what it could not ask this time it asks the next. */
-function watch(job: Job, model: Model, view: BatchView): () => void {
+function watch(job: Job, model: Model, view: BatchView, energy: () => Promise<JobEnergy>): () => void {
   let isAsking = false;
   let isOver = false;
   const timer = setInterval(() => {
     if (isAsking) return;
     isAsking = true;
-    Promise.all([model.memory(), model.peakMemory()])
-      .then(async ([memory, peaks]) => {
-        if (!isOver) await view.update(job.progress, reportedDevices(memory, model.modelPlan, peaks));
+    Promise.all([model.memory(), model.peakMemory(), energy()])
+      .then(async ([memory, peaks, taken]) => {
+        const devices = reportedDevices(memory, model.modelPlan, peaks);
+        if (!isOver) await view.update(job.progress, { devices, energy: taken });
       })
       .catch(() => {})
       .finally(() => {

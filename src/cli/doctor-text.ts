@@ -18,11 +18,15 @@ export function describeCalibration(
   const runtime = [fields.runtime, formatBytes(calibration.hostRuntimeBytes)];
   return [
     styled("bold", `${headings.host}: ${processor} × ${threads}`),
-    ...describeProcessor(calibration.host, [runtime]),
-    ...Object.entries(calibration.devices).flatMap(([name, { speed, link, runtimeBytes }]) => [
+    ...describeProcessor(calibration.host, [runtime, ...loadRow(calibration.hostLoadWatts)]),
+    ...Object.entries(calibration.devices).flatMap(([name, { speed, link, runtimeBytes, loadWatts }]) => [
       "",
       styled("bold", `${headings.device}: ${name}`),
-      ...describeProcessor(speed, [...linkRows(link), [fields.runtime, formatBytes(runtimeBytes)]]),
+      ...describeProcessor(speed, [
+        ...linkRows(link),
+        [fields.runtime, formatBytes(runtimeBytes)],
+        ...loadRow(loadWatts),
+      ]),
     ]),
     ...(disk === undefined
       ? []
@@ -52,6 +56,10 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
       ? ["", ...table(texts.experts, speed.experts!, speed.repackedExperts)]
       : []),
   ].map(indented);
+}
+
+function loadRow(watts: number | undefined): string[][] {
+  return watts === undefined ? [] : [[texts.fields.load, `${figure(watts)} W`]];
 }
 
 function linkRows({ toDevice, toHost, crossingSeconds }: LinkSpeed): string[][] {

@@ -9,6 +9,9 @@ const texts = localized(planViewMessages);
  * stay empty are not in it; several are named.
  */
 export function oneLine(plan: ModelPlan): string {
+  const { predicted, engine } = plan;
+  // Nothing is decoded for embeddings.
+  const speed = engine.embeddings ? predicted.prefillTokensPerSecond : predicted.decodeTokensPerSecond;
   const used = plan.devices.filter(({ plannedBytes }) => plannedBytes > 0);
   const name = (device: PlannedDevice) => (used.length === 1 ? texts.vram : device.name);
   return [
@@ -18,7 +21,7 @@ export function oneLine(plan: ModelPlan): string {
       tokens: formatNumber(plan.settings.contextLength),
       sequences: formatNumber(plan.settings.sequences),
     }),
-    texts.predicted.about(formatSpeed(plan.predicted.decodeTokensPerSecond)),
+    texts.predicted.about(formatSpeed(speed)),
   ].join(" · ");
 }
 

@@ -2,6 +2,7 @@ import type { TensorTypeName } from "../gguf/tensor-types.js";
 import type { DeviceReading } from "../hardware/device-reading.js";
 import type { DeviceUser } from "../hardware/drm.js";
 import type { ComputeSpeed, LinkSpeed, MatrixSpeed } from "../hardware/facts.js";
+import type { PowerReading } from "../hardware/power.js";
 import type { MemoryUse, Plan } from "../plan/plan.js";
 import type { LibraryWish } from "./native/libraries.js";
 import type { SamplingSettings } from "./sampling.js";
@@ -59,6 +60,8 @@ export interface Device {
   busId?: string;
   /** What the device's driver says (NVML, sysfs), where it says it. */
   reading?: DeviceReading;
+  /** What its driver says of its power, where it says it. */
+  power?: PowerReading;
   /** Other processes that hold its memory, as far as this user may see them. */
   usedBy: DeviceUser[];
   /** What the engine host itself holds of it by the driver's count, where it tells: all, not only what was allocated. */
@@ -257,6 +260,8 @@ export interface ProcessorCalibration {
   firstRunSeconds: number;
   /** Device memory that the backend keeps after all tensors were freed; 0 for the host, and where no reading tells. */
   deviceBytes: number;
+  /** Drawn on the average while it multiplied; absent where no counter or sensor tells. */
+  loadWatts?: number;
 }
 
 export type RequestName = keyof Requests;

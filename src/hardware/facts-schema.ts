@@ -57,6 +57,8 @@ const computeSpeed = z.strictObject({
 
 const copySpeed = z.strictObject({ pageableBytesPerSecond: rate, pinnedBytesPerSecond: rate });
 
+const power = z.strictObject({ watts: rate, basis: z.enum(["measured", "limit"]) });
+
 const host = z
   .strictObject({
     description: z.string(),
@@ -66,6 +68,7 @@ const host = z
     threads: z.int().min(1).max(4096),
     speed: computeSpeed,
     diskBytesPerSecond: rate.optional(),
+    power: power.optional(),
   })
   .refine(({ totalBytes, availableBytes }) => availableBytes <= totalBytes, {
     path: ["availableBytes"],
@@ -84,6 +87,7 @@ const device = z
     alignmentBytes: z.int().positive(),
     speed: computeSpeed,
     link: z.strictObject({ toDevice: copySpeed, toHost: copySpeed, crossingSeconds: seconds }),
+    power: power.optional(),
   })
   .refine(({ totalBytes, freeBytes }) => freeBytes <= totalBytes, {
     path: ["freeBytes"],

@@ -25,6 +25,15 @@ export interface HostFacts {
   speed: ComputeSpeed;
   /** Sequential read speed of the disk that holds the models, bytes per second; absent where unknown. */
   diskBytesPerSecond?: number;
+  /** Of the CPU; absent where nothing tells. */
+  power?: PowerFacts;
+}
+
+/** What a processor draws while it computes. */
+export interface PowerFacts {
+  watts: number;
+  /** `measured` under load by the doctor, or the most that it may draw. */
+  basis: "measured" | "limit";
 }
 
 export interface DeviceFacts {
@@ -42,6 +51,8 @@ export interface DeviceFacts {
   alignmentBytes: number;
   speed: ComputeSpeed;
   link: LinkSpeed;
+  /** Absent where nothing tells. */
+  power?: PowerFacts;
 }
 
 /** Copies between host memory and a device's. */

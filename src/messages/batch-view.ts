@@ -52,7 +52,21 @@ const en = {
     time: (f: { time: string; prefill: string; decode: string; sequences: string }) =>
       `time about ${f.time}: ${f.sequences === "1" ? "1 sequence" : `${f.sequences} sequences`} at once, ${f.prefill} tokens/s read, ${f.decode} written`,
     regime: (f: { explanation: string }) => `regime: ${f.explanation}`,
-    noEnergy: "energy: no device here reports its power",
+    timeReading: (f: { time: string; prefill: string }) => `time about ${f.time}: ${f.prefill} tokens/s read`,
+    otherKind: (f: { lines: string }) =>
+      `${f.lines === "1" ? "1 line asks" : `${f.lines} lines ask`} for what the first does not (texts or embeddings): errors in this job`,
+  },
+  energy: {
+    taken: (f: { energy: string; places: string }) => `energy ${f.energy} (${f.places})`,
+    written: (f: { per: string }) => `${f.per} J per 1,000 tokens written`,
+    read: (f: { per: string }) => `${f.per} J per 1,000 tokens read`,
+    refused: (f: { path: string }) => `energy of the CPU: only root may read ${f.path}`,
+    unknown: "energy: nothing here reports its power",
+    estimated: (f: { energy: string; wattHours: string; powers: string }) =>
+      `energy at most about ${f.energy} (${f.wattHours} Wh): ${f.powers}, all the time`,
+    draws: (f: { place: string; watts: string; basis: string }) => `${f.place} ${f.watts} W (${f.basis})`,
+    bases: { measured: "measured under load by jauge doctor", limit: "its power limit" },
+    without: (f: { places: string }) => `not in it: ${f.places}, whose power nothing tells`,
   },
 };
 
@@ -107,7 +121,20 @@ const fr: typeof en = {
     time: (f) =>
       `temps  environ ${f.time} : ${f.sequences === "1" ? "1 séquence" : `${f.sequences} séquences`} à la fois, ${f.prefill} jetons/s lus, ${f.decode} écrits`,
     regime: (f) => `régime : ${f.explanation}`,
-    noEnergy: "énergie : aucun périphérique ici ne dit sa puissance",
+    timeReading: (f) => `temps  environ ${f.time} : ${f.prefill} jetons/s lus`,
+    otherKind: (f) =>
+      `${f.lines === "1" ? "1 ligne demande" : `${f.lines} lignes demandent`} autre chose que la première (textes ou plongements) : des erreurs dans ce travail`,
+  },
+  energy: {
+    taken: (f) => `énergie ${f.energy} (${f.places})`,
+    written: (f) => `${f.per} J pour 1 000 jetons écrits`,
+    read: (f) => `${f.per} J pour 1 000 jetons lus`,
+    refused: (f) => `énergie du processeur : seul root peut lire ${f.path}`,
+    unknown: "énergie : rien ici ne dit sa puissance",
+    estimated: (f) => `énergie au plus environ ${f.energy} (${f.wattHours} Wh) : ${f.powers}, tout le temps`,
+    draws: (f) => `${f.place} ${f.watts} W (${f.basis})`,
+    bases: { measured: "mesurés en charge par jauge doctor", limit: "sa limite de puissance" },
+    without: (f) => `non compris : ${f.places}, dont rien ne dit la puissance`,
   },
 };
 

@@ -45,6 +45,7 @@ const textsEn = {
     crossing: "one hand-over",
     runtime: "runtime takes",
     disk: "is read at",
+    load: "draws under load",
   },
   attention: (f: { one: string; batch: string }) =>
     `${f.one} multiply-adds/s for one token, ${f.batch} for a batch`,
@@ -83,6 +84,7 @@ const textsFr: typeof textsEn = {
     crossing: "un passage",
     runtime: "l'exécution prend",
     disk: "se lit à",
+    load: "consomme en charge",
   },
   attention: (f) => `${f.one} multiplications-additions/s pour un jeton, ${f.batch} pour un lot`,
   copies: (f) => `${f.pinned}, en mémoire ordinaire ${f.pageable}`,

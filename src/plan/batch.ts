@@ -12,8 +12,11 @@ import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
 
-/** Numbers of sequences that are tried: powers of two, and what lies half way between the larger ones. */
-const sequenceCounts = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+/**
+ * Numbers of sequences that are tried: powers of two, and what lies half way between the larger ones. A job of fewer
+ * requests than the last runs them all at once where that is faster.
+ */
+const usualCounts = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 /** A gain below this is none: the smaller number of sequences, the more exact KV cache stay. */
 const worthMore = 1.02;
 /** What another KV cache must gain: it is coarser, or reads masked cells. */
@@ -36,10 +39,8 @@ interface Candidate {
 export async function bestThroughput(request: SolveRequest, start: Solved): Promise<Solved> {
   const { wishes, job } = request;
   const candidate = (settings: Plan) => candidateOf(request, settings, start.fitter);
-  const counts =
-    wishes.sequences === undefined
-      ? sequenceCounts.filter((count) => count === 1 || count <= (job?.requests ?? count))
-      : [wishes.sequences];
+  const possible = countsFor(job?.requests);
+  const counts = wishes.sequences === undefined ? possible : [wishes.sequences];
   const plain = counts.map((sequences) => candidate({ ...start.wanted, sequences }));
   const best = Math.max(...plain.map(({ throughput }) => throughput));
   // Other caches are for the sequences that found no room in the usual one.
@@ -61,19 +62,25 @@ export async function bestThroughput(request: SolveRequest, start: Solved): Prom
     const hasRoom = (sequences: number) =>
       !refused.has(sequences) &&
       plain.some((one) => one.fitter.settings.sequences === sequences && one.throughput > 0);
-    return { ...solved, widthLimit: widthLimit(fitter.settings.sequences, job?.requests, hasRoom) };
+    return { ...solved, widthLimit: widthLimit(fitter.settings.sequences, possible, hasRoom) };
   }
   return start;
 }
 
+/** Numbers of sequences for a job of so many requests; more than there are would stay empty. */
+function countsFor(requests: number | undefined): readonly number[] {
+  if (requests === undefined || requests >= usualCounts.at(-1)!) return usualCounts;
+  return [...usualCounts.filter((count) => count < requests), Math.max(1, requests)];
+}
+
 function widthLimit(
   sequences: number,
-  requests: number | undefined,
+  possible: readonly number[],
   hasRoom: (sequences: number) => boolean,
 ): WidthLimit {
-  const next = sequenceCounts.find((count) => count > sequences);
-  if (next === undefined) return { by: "most" };
-  if (requests !== undefined && next > requests) return { by: "requests", requests };
+  const next = possible.find((count) => count > sequences);
+  if (next === undefined)
+    return sequences === usualCounts.at(-1) ? { by: "most" } : { by: "requests", requests: sequences };
   return { by: hasRoom(next) ? "speed" : "memory", next };
 }
 

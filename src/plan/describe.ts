@@ -112,6 +112,7 @@ function placesOf({ request, solved, budgets }: Description, names: string[]): P
   return fitted.memory.map((memory, index) => {
     const { weights, kv, compute, runtime } = memory;
     const device = facts.devices[index - 1];
+    const { power } = device ?? facts.host;
     const known = kinds[index]!;
     const sum = Object.values(known).reduce((total, bytes) => total + bytes, 0);
     return {
@@ -125,6 +126,7 @@ function placesOf({ request, solved, budgets }: Description, names: string[]): P
       breakdown: { weights, kv, compute, runtime },
       // Padding, and tensors that llama.cpp keeps twice.
       weights: { ...known, other: known.other + weights - sum },
+      ...(power && { power }),
     };
   });
 }

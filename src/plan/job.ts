@@ -2,6 +2,7 @@
 export interface JobProfile {
   /** Of a usual request. */
   promptTokens: number;
+  /** 0 of embeddings. */
   answerTokens: number;
   /** Prompt and answer of the longest request: no context is planned shorter. */
   longest: number;

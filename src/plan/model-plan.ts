@@ -1,3 +1,4 @@
+import type { PowerFacts } from "../hardware/facts.js";
 import type { Plan } from "./plan.js";
 
 /** What a person wants most of a plan. */
@@ -73,6 +74,8 @@ export interface PlannedDevice {
   breakdown: { weights: number; kv: number; compute: number; runtime: number };
   /** Weights again, by kind. They add up to `breakdown.weights`. */
   weights: WeightKinds;
+  /** What it draws while it computes, where that is known. */
+  power?: PowerFacts;
 }
 
 export interface WeightKinds {

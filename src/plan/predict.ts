@@ -20,7 +20,7 @@ export interface Models {
 }
 
 /** What of a plan its graphs depend on, beside its placement. */
-type GraphSettings = Pick<Plan, "sequences" | "microBatch" | "contextLength" | "kvLayout">;
+type GraphSettings = Pick<Plan, "sequences" | "microBatch" | "contextLength" | "kvLayout" | "embeddings">;
 
 export function costModels(
   layout: ModelLayout,
@@ -33,7 +33,10 @@ export function costModels(
   // In a unified cache a token is held against the cells of all sequences, most of them masked.
   const spread = plan.kvLayout === "unified" ? plan.sequences : 1;
   const depth = Math.min(usualDepth(job), plan.contextLength) * spread;
-  const rows = Math.min(plan.microBatch, plan.contextLength * plan.sequences);
+  // Texts are embedded many at once, whatever the length of one.
+  const rows = plan.embeddings
+    ? plan.microBatch
+    : Math.min(plan.microBatch, plan.contextLength * plan.sequences);
   const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
   return {
     prefill: model({ rows, sequences: 1, outputs: 1, depth: depth / 2 }),
@@ -61,16 +64,18 @@ export function predict(
   const prefill = models.prefill.cost(placement);
   const decode = models.decode.cost(placement);
   const disk = diskBytes === 0 ? 0 : diskBytes / (facts.host.diskBytesPerSecond ?? 500e6);
-  const decodeSeconds = [
-    ...decode.places.map((place, index) => ({
-      place: placeName(facts, index),
-      seconds: place.seconds,
-      bytesRead: place.bytesRead,
-    })),
-    { place: "crossings", seconds: decode.crossingSeconds, bytesRead: 0 },
-    { place: "link", seconds: decode.streamSeconds, bytesRead: decode.streamedBytes },
-    { place: "disk", seconds: disk, bytesRead: diskBytes },
-  ].filter(({ seconds }) => seconds > 0);
+  const byPlace = (cost: Cost) =>
+    [
+      ...cost.places.map((place, index) => ({
+        place: placeName(facts, index),
+        seconds: place.seconds,
+        bytesRead: place.bytesRead,
+      })),
+      { place: "crossings", seconds: cost.crossingSeconds, bytesRead: 0 },
+      { place: "link", seconds: cost.streamSeconds, bytesRead: cost.streamedBytes },
+      { place: "disk", seconds: disk, bytesRead: diskBytes },
+    ].filter(({ seconds }) => seconds > 0);
+  const decodeSeconds = byPlace(decode);
   const total = decode.seconds + disk;
   const { rows } = models.prefill.load;
   const prefillTokensPerSecond = rows / (prefill.seconds + disk);
@@ -78,7 +83,10 @@ export function predict(
     prefillTokensPerSecond,
     decodeTokensPerSecond: models.decode.load.rows / total,
     timeToFirstTokenMs: 1000 * (usualTurn.promptTokens / prefillTokensPerSecond),
-    ...limit(decode, decodeSeconds, facts, models.decode.load.rows),
+    // Nothing is decoded where nothing is answered.
+    ...(models.answerTokens === 0
+      ? limit(prefill, byPlace(prefill), facts, rows)
+      : limit(decode, decodeSeconds, facts, models.decode.load.rows)),
     decodeSeconds,
   };
 }
@@ -89,7 +97,7 @@ function placeName(facts: HardwareFacts, index: number): string {
 
 /** Where most of the time goes, and whether memory or arithmetic holds it up there. */
 function limit(
-  decode: Cost,
+  cost: Cost,
   seconds: Prediction["decodeSeconds"],
   facts: HardwareFacts,
   tokens: number,
@@ -100,11 +108,11 @@ function limit(
   const rate = formatBytes(bytesRead / most.seconds);
   const per = texts.per({ tokens });
   if (place === "crossings")
-    return { limitedBy: place, explanation: texts.crossings({ count: decode.crossings, per }) };
+    return { limitedBy: place, explanation: texts.crossings({ count: cost.crossings, per }) };
   if (place === "disk") return { limitedBy: place, explanation: texts.disk({ bytes, rate, per }) };
   if (place === "link") return { limitedBy: place, explanation: texts.link({ bytes, rate, per }) };
   const index = place === "host" ? 0 : facts.devices.findIndex(({ name }) => name === place) + 1;
-  const isMemory = decode.places[index]!.memorySeconds > 0.6 * most.seconds;
+  const isMemory = cost.places[index]!.memorySeconds > 0.6 * most.seconds;
   const name = place === "host" ? "RAM" : place;
   return {
     limitedBy: `${place}-${isMemory ? "memory" : "compute"}`,

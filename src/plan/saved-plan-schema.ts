@@ -31,6 +31,7 @@ const device = {
   plannedBytes: bytes,
   breakdown: z.strictObject({ weights: bytes, kv: bytes, compute: bytes, runtime: bytes }),
   weights: z.strictObject(weights),
+  power: z.strictObject({ watts: z.number().positive(), basis: z.enum(["measured", "limit"]) }).optional(),
 } satisfies Shape<PlannedDevice>;
 
 const flashAttention = z.enum(["auto", "on", "off"]);

@@ -12,15 +12,21 @@ export function calibrationOf(parts: MeasuredParts): Calibration {
   for (const [name, part] of parts) {
     const link = part.operations?.link;
     if (name === "CPU" || !link) continue;
-    devices[name] = { speed: speedOf(part), link, runtimeBytes: part.deviceBytes };
+    devices[name] = { speed: speedOf(part), link, runtimeBytes: part.deviceBytes, ...loadOf(part) };
   }
   const hostBytes = [...parts.values()].map((part) => part.hostRuntimeBytes);
+  const cpu = parts.get("CPU")!;
   return {
-    host: speedOf(parts.get("CPU")!),
+    host: speedOf(cpu),
     devices,
+    ...(cpu.loadWatts !== undefined && { hostLoadWatts: cpu.loadWatts }),
     // The engine's host with all its libraries, and the process that asks it.
     hostRuntimeBytes: Math.max(...hostBytes) + process.memoryUsage().rss,
   };
+}
+
+function loadOf({ loadWatts }: ProcessorCalibration): { loadWatts?: number } {
+  return loadWatts === undefined ? {} : { loadWatts };
 }
 
 /** The same calibration with the types of these parts beside its own. */

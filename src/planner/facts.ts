@@ -1,7 +1,8 @@
 import type { Device } from "../engine/protocol.js";
 import { cpuFacts } from "../hardware/cpu.js";
-import type { ComputeSpeed, DeviceFacts, HardwareFacts, LinkSpeed } from "../hardware/facts.js";
+import type { ComputeSpeed, DeviceFacts, HardwareFacts, LinkSpeed, PowerFacts } from "../hardware/facts.js";
 import { hostMemory } from "../hardware/memory.js";
+import { cpuPower } from "../hardware/power.js";
 import { knownDevice } from "../hardware/profiles.js";
 import { assumedHostSpeed, assumedLink, assumedRuntimeBytes, assumedSpeed } from "./assumptions.js";
 
@@ -9,7 +10,9 @@ import { assumedHostSpeed, assumedLink, assumedRuntimeBytes, assumedSpeed } from
 export interface Calibration {
   host: ComputeSpeed;
   /** By ggml's name of the device. `runtimeBytes`: device memory that the runtime takes before any tensor. */
-  devices: Record<string, { speed: ComputeSpeed; link: LinkSpeed; runtimeBytes: number }>;
+  devices: Record<string, { speed: ComputeSpeed; link: LinkSpeed; runtimeBytes: number; loadWatts?: number }>;
+  /** What the CPU drew under load, where its counter could be read. */
+  hostLoadWatts?: number;
   /** Host memory that jauge and the libraries take before any tensor. */
   hostRuntimeBytes: number;
   /** Sequential read speed of the disk that holds the models. */
@@ -38,6 +41,7 @@ export function factsOf(devices: readonly Device[], calibration?: Calibration): 
       threads: cpu.threads,
       speed: calibration?.host ?? assumedHostSpeed(cpu.threads),
       ...(disk === undefined ? {} : { diskBytesPerSecond: disk }),
+      ...powerFacts(calibration?.hostLoadWatts, cpuLimit()),
     },
     devices: offload.map((device) => deviceFacts(device, calibration)),
   };
@@ -58,5 +62,21 @@ function deviceFacts(device: Device, calibration: Calibration | undefined): Devi
     runtimeBytes: measured?.runtimeBytes ?? known?.runtimeBytes ?? assumedRuntimeBytes.device(device),
     speed: measured?.speed ?? known?.speed ?? assumedSpeed(device),
     link: measured?.link ?? known?.link ?? assumedLink(device),
+    ...powerFacts(measured?.loadWatts, device.power?.limitWatts),
   };
+}
+
+/** What it was seen to draw under load says more than what it may draw. */
+function powerFacts(loadWatts: number | undefined, limitWatts: number | undefined): { power?: PowerFacts } {
+  if (loadWatts !== undefined) return { power: { watts: loadWatts, basis: "measured" } };
+  return limitWatts === undefined ? {} : { power: { watts: limitWatts, basis: "limit" } };
+}
+
+/** Of all packages together; undefined where one does not tell. */
+function cpuLimit(): number | undefined {
+  const { packages } = cpuPower();
+  const limits = packages.flatMap(({ limitWatts }) => limitWatts ?? []);
+  return limits.length === 0 || limits.length < packages.length
+    ? undefined
+    : limits.reduce((sum, watts) => sum + watts, 0);
 }

@@ -1,5 +1,7 @@
 import type { Engine } from "../engine/engine.js";
 import type { Device } from "../engine/protocol.js";
+import { EnergyMeter } from "../hardware/energy.js";
+import { type CpuPower, cpuPower } from "../hardware/power.js";
 
 /** Another program took memory of a device that a loaded model is on. */
 export interface SpaceTaken {
@@ -12,18 +14,28 @@ export interface SpaceTaken {
   keepFreeBytes: number;
 }
 
+/** What computing took, as far as counters and drivers tell. */
+export interface EnergyUse {
+  /** Joules since the model was loaded, by device and for `host` (the CPU), whoever used them. */
+  joules: Record<string, number>;
+  /** The CPU's counter, where it is there but only root may read it. */
+  refused?: string;
+}
+
 const intervalMs = 2000;
 /** Smaller changes are no event: windows come and go. */
 const leastBytes = 64 * 2 ** 20;
 const keepFreeBytes = 256 * 2 ** 20;
 
 /**
- * Watches the devices that an engine uses: tells when another program takes of their memory, and keeps the most that the
- * engine's host held of each by its driver's count. It never keeps the process alive.
+ * Watches the devices that an engine uses: tells when another program takes of their memory, keeps the most that the
+ * engine's host held of each by its driver's count, and adds up their energy and the CPU's. It never keeps the process alive.
  */
 export class DeviceWatch {
   private readonly peaks = new Map<string, number>();
   private readonly space = new SpaceWatch();
+  private readonly meter = new EnergyMeter();
+  private readonly cpu: CpuPower = cpuPower();
   private readonly timer: NodeJS.Timeout | undefined;
   private isAsking = false;
 
@@ -31,7 +43,9 @@ export class DeviceWatch {
     private readonly engine: Engine,
     private readonly onTaken: (taken: SpaceTaken) => void,
   ) {
-    if (!engine.plan.devices?.length) return;
+    const hasDevices = (engine.plan.devices?.length ?? 0) > 0;
+    if (!hasDevices && !this.countsCpu) return;
+    void this.look();
     this.timer = setInterval(() => void this.look(), intervalMs);
     this.timer.unref();
   }
@@ -42,6 +56,17 @@ export class DeviceWatch {
     return this.peaks;
   }
 
+  /** Looked at once more. */
+  async energy(): Promise<EnergyUse> {
+    if (this.timer) await this.look();
+    const { refused } = this.cpu;
+    return { joules: Object.fromEntries(this.meter.joules), ...(refused !== undefined && { refused }) };
+  }
+
+  private get countsCpu(): boolean {
+    return this.cpu.packages.some(({ joules }) => joules !== undefined);
+  }
+
   stop(): void {
     clearInterval(this.timer);
   }
@@ -50,11 +75,17 @@ export class DeviceWatch {
     if (this.isAsking) return;
     this.isAsking = true;
     try {
+      if (this.countsCpu) this.meter.observe("host", cpuPower().packages, seconds());
       const { restarts, plan } = this.engine;
+      if (!plan.devices?.length) return;
       const used = new Set(plan.devices);
       const devices = (await this.engine.devices()).filter(({ name }) => used.has(name));
       for (const { name, ownBytes = 0 } of devices)
         if (ownBytes > (this.peaks.get(name) ?? 0)) this.peaks.set(name, ownBytes);
+      for (const { name, power, unified } of devices) {
+        // The CPU's packages count the graphics that they hold.
+        if (power && !(unified && this.countsCpu)) this.meter.observe(name, [power], seconds());
+      }
       // A new host begins with other free memory: it is no one else's doing.
       for (const taken of this.space.observe(devices, restarts)) this.onTaken(taken);
     } catch {
@@ -63,6 +94,10 @@ export class DeviceWatch {
       this.isAsking = false;
     }
   }
+}
+
+function seconds(): number {
+  return performance.now() / 1000;
 }
 
 /** Compares readings of free memory. */

@@ -33,6 +33,11 @@ int nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t *pci) {
   snprintf(pci->busId, sizeof pci->busId, "%08X:%02X:%02X.0", pci->domain, pci->bus, pci->device);
   return 0;
 }
+int nvmlDeviceGetPowerUsage(nvmlDevice_t device, unsigned int *milliwatts) {
+  if (indexOf(device) != 0) return 3; /* NVML_ERROR_NOT_SUPPORTED */
+  *milliwatts = 215500;
+  return 0;
+}
 int nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory) {
   (void)device;
   *memory = (nvmlMemory_t){.total = 24ull << 30, .free = 20ull << 30, .used = 4ull << 30};
@@ -50,6 +55,12 @@ static int list(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *inf
 #ifdef OLD
 int nvmlDeviceGetComputeRunningProcesses_v2(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *infos) { return list(device, count, infos, 1, 4); }
 #else
+int nvmlDeviceGetEnforcedPowerLimit(nvmlDevice_t device, unsigned int *milliwatts) { (void)device; *milliwatts = 300000; return 0; }
+int nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t device, unsigned long long *millijoules) {
+  if (indexOf(device) != 0) return 3; /* NVML_ERROR_NOT_SUPPORTED */
+  *millijoules = 5000000001500ull;
+  return 0;
+}
 int nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory) {
   (void)device;
   if (memory->version != (sizeof(nvmlMemory_v2_t) | (2u << 24))) return 25; /* NVML_ERROR_ARGUMENT_VERSION_MISMATCH */

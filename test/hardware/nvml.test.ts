@@ -38,7 +38,9 @@ describe("NVIDIA's library", () => {
       totalBytes: 12 * GiB,
       freeBytes: 11 * GiB,
       usedBytes: GiB,
+      power: { joules: 5_000_000_001.5, watts: 215.5, limitWatts: 300 },
     });
+    expect(second!.power).toEqual({ limitWatts: 300 });
     expect(second).toMatchObject({ busId: "0001:0a:01.0", name: "NVIDIA Test 1", processes: [] });
     // 201 processes: more than there was room for at first; those that compute and draw are listed once.
     expect(first!.processes).toHaveLength(201);
@@ -52,5 +54,6 @@ describe("NVIDIA's library", () => {
     const [first] = openNvml([compiled("-DOLD")])!();
     expect(first).toMatchObject({ totalBytes: 24 * GiB, freeBytes: 20 * GiB, usedBytes: 4 * GiB });
     expect(first!.processes.map(({ pid }) => pid)).toEqual([2, 1, 3]);
+    expect(first!.power).toEqual({ watts: 215.5 });
   });
 });

@@ -1,5 +1,6 @@
 import { JaugeError } from "../../errors.js";
 import type { TensorTypeName } from "../../gguf/tensor-types.js";
+import { EnergyMeter } from "../../hardware/energy.js";
 import { availableHostBytes } from "../../hardware/memory.js";
 import type { Pointer } from "../native/ffi.js";
 import { deviceKinds } from "../native/ggml.js";
@@ -14,7 +15,7 @@ import { linkSpeed } from "./calibration-link.js";
 import { matrixSpeed } from "./calibration-matrices.js";
 import { multiplySeconds, nodeSeconds, passBytesPerSecond } from "./calibration-operations.js";
 import { Workbench } from "./calibration-workbench.js";
-import { deviceNamed } from "./devices.js";
+import { deviceNamed, powerOf } from "./devices.js";
 
 /**
  * Measures one processor. `onProgress` gets 0 to 1. Errors: `device-unknown`, `out-of-memory`, `calibration-failed`.
@@ -51,6 +52,7 @@ export async function calibrate(
     answer.operations = await measureOperations(workbench, clock, isHost, multiply, passBytes);
 
   const jobs = jobsOf(workbench, task);
+  const load = new LoadMeter(native, device);
   for (const [index, { table, type, bufferType }] of jobs.entries()) {
     onProgress((index + 1) / (jobs.length + 1));
     // A few types known well say more of the others than one point of each: those that come last are left out.
@@ -66,13 +68,42 @@ export async function calibrate(
       passBytes,
       multiplySeconds: multiply,
     });
+    load.look();
   }
+  const loadWatts = load.watts;
+  if (loadWatts !== undefined) answer.loadWatts = loadWatts;
   const { user, system } = process.cpuUsage();
   answer.cpuSeconds = (user + system) / 1e6;
   answer.firstRunSeconds = clock.firstRunSeconds;
   if (!isHost) answer.deviceBytes = Math.max(0, freeBefore - freeBytes(native, device));
   return answer;
 }
+
+/** The power of a processor over a while, from its energy or from what it draws at moments. */
+class LoadMeter {
+  private readonly meter = new EnergyMeter();
+  private readonly start = performance.now();
+
+  constructor(
+    private readonly native: Native,
+    private readonly device: Pointer,
+  ) {
+    this.look();
+  }
+
+  look(): void {
+    this.meter.observe("", powerOf(this.native, this.device), performance.now() / 1000);
+  }
+
+  /** Undefined where nothing tells, or the time was too short for a counter to move. */
+  get watts(): number | undefined {
+    const joules = this.meter.joules.get("") ?? 0;
+    const seconds = (performance.now() - this.start) / 1000;
+    return joules > 0 && seconds >= leastLoadSeconds ? joules / seconds : undefined;
+  }
+}
+
+const leastLoadSeconds = 1;
 
 type Table = "matrix" | "repacked" | "experts" | "repackedExperts";
 

@@ -1,6 +1,7 @@
 import { JaugeError } from "../../errors.js";
 import { deviceReading } from "../../hardware/device-reading.js";
 import { drmUsers } from "../../hardware/drm.js";
+import { cardPower, cpuPower, type PowerReading } from "../../hardware/power.js";
 import type { Pointer } from "../native/ffi.js";
 import { type DeviceProperties, deviceKinds } from "../native/ggml.js";
 import { memoryBreakdown } from "../native/memory-breakdown.js";
@@ -60,20 +61,30 @@ function driverFacts(
   busId: string | undefined,
   unified: boolean,
   cards: NvmlCard[],
-): Pick<Device, "busId" | "reading" | "usedBy" | "ownBytes"> {
+): Pick<Device, "busId" | "reading" | "power" | "usedBy" | "ownBytes"> {
   if (busId === undefined) return { usedBy: [] };
   const card = cards.find((one) => one.busId === busId);
   const users = card?.processes ?? drmUsers(busId, unified);
   const reading = card
     ? { totalBytes: card.totalBytes, usedBytes: card.usedBytes, freeBytes: card.freeBytes }
     : deviceReading({ busId });
+  const power = card?.power ?? cardPower(busId);
   const ownBytes = users.find(({ pid }) => pid === process.pid)?.bytes;
   return {
     busId,
     ...(reading ? { reading } : {}),
+    ...(power ? { power } : {}),
     usedBy: users.filter(({ pid }) => pid !== process.pid),
     ...(ownBytes ? { ownBytes } : {}),
   };
+}
+
+/** What is said now of the power of one device, or of the CPU's packages; nothing where nothing says it. */
+export function powerOf(native: Native, device: Pointer): PowerReading[] {
+  if (deviceKinds[native.ggml.deviceType(device)] === "cpu") return cpuPower().packages;
+  const busId = busIdOf(native, device);
+  const power = nvidiaCards().find((card) => card.busId === busId)?.power ?? cardPower(busId ?? "");
+  return power ? [power] : [];
 }
 
 /** Whether a device works in the host's RAM: Apple's, integrated ones, and software that calls itself a device. */

@@ -1,5 +1,6 @@
 import { posix, win32 } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
+import type { PowerReading } from "../../hardware/power.js";
 import { declare, type Pointer } from "./ffi.js";
 
 /** A card as NVIDIA's driver sees it, read at one moment. */
@@ -11,6 +12,7 @@ export interface NvmlCard {
   /** Taken by anyone, the driver's own reserve included. */
   usedBytes: number;
   freeBytes: number;
+  power: PowerReading;
   /** `bytes` is absent where the driver does not tell (Windows). */
   processes: { pid: number; name: string; bytes?: number }[];
 }
@@ -53,6 +55,10 @@ function nvmlFunctions(library: LibraryHandle) {
     optional(() =>
       declare<Parameters<ReadProcesses>, number>(library, name, "int32", "void *", "void *", "void *"),
     );
+  const milli32 = (name: string) =>
+    optional(() =>
+      declare<[card: Pointer, value: Uint32Array], number>(library, name, "int32", "void *", "void *"),
+    );
   return {
     init: declare<[], number>(library, "nvmlInit_v2", "int32"),
     count: declare<[count: Uint32Array], number>(library, "nvmlDeviceGetCount_v2", "int32", "void *"),
@@ -73,6 +79,14 @@ function nvmlFunctions(library: LibraryHandle) {
     ),
     memoryBefore510: declare<[card: Pointer, memory: BigUint64Array], number>(
       ...([library, "nvmlDeviceGetMemoryInfo", "int32", "void *", "void *"] as const),
+    ),
+    // Milliwatts, and millijoules since the driver was loaded (Volta and newer).
+    watts: milli32("nvmlDeviceGetPowerUsage"),
+    limit: milli32("nvmlDeviceGetEnforcedPowerLimit"),
+    joules: optional(() =>
+      declare<[card: Pointer, value: BigUint64Array], number>(
+        ...([library, "nvmlDeviceGetTotalEnergyConsumption", "int32", "void *", "void *"] as const),
+      ),
     ),
     processes: [
       processes("nvmlDeviceGetComputeRunningProcesses_v3") ??
@@ -104,7 +118,20 @@ function readCard(nvml: Nvml, index: number): NvmlCard | undefined {
   if (busId === undefined || memory === undefined) return undefined;
   const name = new Uint8Array(96);
   nvml.name(card, name, name.length);
-  return { busId, name: textOf(name), ...memory, processes: readProcesses(nvml, card) };
+  const power = readPower(nvml, card);
+  return { busId, name: textOf(name), ...memory, power, processes: readProcesses(nvml, card) };
+}
+
+/** What the card tells: small ones have no sensor, and older ones count no energy. */
+function readPower({ watts, limit, joules }: Nvml, card: Pointer): PowerReading {
+  const drawn = new Uint32Array(1);
+  const most = new Uint32Array(1);
+  const taken = new BigUint64Array(1);
+  return {
+    ...(joules?.(card, taken) === success && { joules: Number(taken[0]) / 1000 }),
+    ...(watts?.(card, drawn) === success && { watts: drawn[0]! / 1000 }),
+    ...(limit?.(card, most) === success && { limitWatts: most[0]! / 1000 }),
+  };
 }
 
 /** `nvmlPciInfo_t`: char busIdLegacy[16], uint32 domain, bus, device, pciDeviceId, pciSubSystemId, char busId[32]. */
