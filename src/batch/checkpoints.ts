@@ -9,7 +9,15 @@ import { writeFailed } from "./write-failed.js";
 
 /** What a file of checkpoints says of one line: a part of its answer, or all of its result, which waits for its turn. */
 type RecordLine =
-  | { custom_id: string; request: string; from: number; tokens: number[]; logprobs?: TokenLogprobs[] }
+  | {
+      custom_id: string;
+      /** Of a line that has several; 0 where absent. */
+      choice?: number | undefined;
+      request: string;
+      from: number;
+      tokens: number[];
+      logprobs?: TokenLogprobs[] | undefined;
+    }
   | { custom_id: string; result: string };
 
 const logprobsSchema = z.object({
@@ -17,10 +25,13 @@ const logprobsSchema = z.object({
   logprob: z.number(),
   top: z.array(z.object({ token: z.int(), logprob: z.number() })),
 });
+/** No line has more choices than the API allows. */
+const mostChoice = 127;
 const recordSchema: z.ZodType<RecordLine> = z.union([
   z.object({ custom_id: z.string(), result: z.string() }),
   z.object({
     custom_id: z.string(),
+    choice: z.int().min(0).max(mostChoice).optional(),
     request: z.string(),
     from: z.int().min(0),
     tokens: z.array(z.int().min(0)),
@@ -34,9 +45,14 @@ interface Saved {
   logprobs: TokenLogprobs[];
 }
 
+/** By choice. */
+type Choices<T> = Map<number, T>;
+
 /** Answers under way, for the next checkpoint. */
 export interface UnderWay {
   customId: string;
+  /** Which of its line's answers. */
+  choice: number;
   request: GenerationRequest;
   soFar: Continuation;
 }
@@ -57,9 +73,9 @@ const mostRecordBytes = 256 << 20;
 export class Checkpoints {
   /** Results that were ready but not in the output, by `custom_id`. */
   readonly held = new Map<string, string>();
-  private saved = new Map<string, Saved>();
+  private readonly saved = new Map<string, Choices<Saved>>();
   /** Tokens on the disk of each answer under way. */
-  private readonly written = new Map<string, number>();
+  private readonly written = new Map<string, Choices<number>>();
   private file: FileHandle | undefined;
   private working = Promise.resolve();
   private bytes = 0;
@@ -83,8 +99,8 @@ export class Checkpoints {
   }
 
   /** What is known of the answer to a request. */
-  continuationOf(customId: string, request: GenerationRequest): Continuation | undefined {
-    const saved = this.saved.get(customId);
+  continuationOf(customId: string, request: GenerationRequest, choice = 0): Continuation | undefined {
+    const saved = this.saved.get(customId)?.get(choice);
     if (!saved || saved.request !== fingerprint(request) || saved.tokens.length === 0) return undefined;
     const { tokens, logprobs } = saved;
     return {
@@ -96,19 +112,21 @@ export class Checkpoints {
   /** Adds what answers have gained since the last time, where it is worth it. Errors: `batch-write-failed`. */
   async save(answers: Iterable<UnderWay>, least = leastNewTokens): Promise<void> {
     const lines: string[] = [];
-    for (const { customId, request, soFar } of answers) {
-      const from = this.written.get(customId) ?? this.saved.get(customId)?.tokens.length ?? 0;
+    for (const { customId, choice, request, soFar } of answers) {
+      const from =
+        this.written.get(customId)?.get(choice) ?? this.saved.get(customId)?.get(choice)?.tokens.length ?? 0;
       if (soFar.tokens.length - from < Math.max(1, least)) continue;
       const tokens = [...soFar.tokens.subarray(from)];
       const logprobs = soFar.logprobs?.slice(from).map(finiteLogprobs);
       lines.push(
         JSON.stringify({
-          ...{ custom_id: customId, request: fingerprint(request), from, tokens },
+          ...{ custom_id: customId, ...(choice > 0 && { choice }) },
+          ...{ request: fingerprint(request), from, tokens },
           ...(logprobs && { logprobs }),
         }),
       );
-      this.written.set(customId, soFar.tokens.length);
-      this.remember(customId, fingerprint(request), from, tokens, logprobs);
+      choicesOf(this.written, customId).set(choice, soFar.tokens.length);
+      this.remember({ custom_id: customId, choice, request: fingerprint(request), from, tokens, logprobs });
     }
     await this.append(lines);
   }
@@ -150,22 +168,18 @@ export class Checkpoints {
     const { custom_id: customId } = record;
     if (isFinished(customId)) return;
     if ("result" in record) this.held.set(customId, record.result);
-    else this.remember(customId, record.request, record.from, record.tokens, record.logprobs);
+    else this.remember(record);
   }
 
-  private remember(
-    customId: string,
-    request: string,
-    from: number,
-    tokens: number[],
-    logprobs: TokenLogprobs[] | undefined,
-  ): void {
-    let saved = this.saved.get(customId);
+  private remember(record: Exclude<RecordLine, { result: string }>): void {
+    const { custom_id, choice = 0, request, from, tokens, logprobs } = record;
+    const choices = choicesOf(this.saved, custom_id);
+    let saved = choices.get(choice);
     if (!saved || saved.request !== request || from === 0) {
       // Its beginning is not known.
       if (from !== 0) return;
       saved = { request, tokens: [], logprobs: [] };
-      this.saved.set(customId, saved);
+      choices.set(choice, saved);
     }
     if (saved.tokens.length !== from) return;
     for (const token of tokens) saved.tokens.push(token);
@@ -187,13 +201,15 @@ export class Checkpoints {
   private async rewrite(): Promise<void> {
     await this.attempt(async () => {
       const lines: string[] = [];
-      for (const [custom_id, { request, tokens, logprobs }] of this.saved)
-        lines.push(
-          JSON.stringify({
-            ...{ custom_id, request, from: 0, tokens },
-            ...(logprobs.length > 0 && { logprobs }),
-          }),
-        );
+      for (const [custom_id, choices] of this.saved)
+        for (const [choice, { request, tokens, logprobs }] of choices)
+          lines.push(
+            JSON.stringify({
+              ...{ custom_id, ...(choice > 0 && { choice }) },
+              ...{ request, from: 0, tokens },
+              ...(logprobs.length > 0 && { logprobs }),
+            }),
+          );
       for (const [custom_id, result] of this.held) lines.push(JSON.stringify({ custom_id, result }));
       const temporary = `${this.path}.tmp`;
       const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));
@@ -220,6 +236,15 @@ export class Checkpoints {
     this.working = current.catch(() => {});
     return current;
   }
+}
+
+function choicesOf<T>(answers: Map<string, Choices<T>>, customId: string): Choices<T> {
+  let choices = answers.get(customId);
+  if (!choices) {
+    choices = new Map();
+    answers.set(customId, choices);
+  }
+  return choices;
 }
 
 /** JSON has no infinity; samplers that exclude tokens give them this. */

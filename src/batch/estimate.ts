@@ -8,6 +8,8 @@ export interface JobEstimate {
   /** Whether it is a job of embeddings, as its first line says; lines of the other kind count as read, not as tokens. */
   isEmbedding: boolean;
   otherKindLines: number;
+  /** Answers of all lines, or texts to embed: lines may ask for several choices. */
+  requests: number;
   /** Lines that were measured; the others are taken for like them. */
   sampledLines: number;
   promptTokens: number;
@@ -74,6 +76,7 @@ export async function estimateLines(
   }
   const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
   const limits = sample.map((request) => answerTokens(request, options));
+  const choices = sample.map((request) => ("choices" in request && request.choices) || 1);
   const totals = prompts.map(({ count }, index) => count + limits[index]!.tokens);
   for (const { request } of Object.values(longest))
     if (request)
@@ -81,13 +84,16 @@ export async function estimateLines(
   const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const shared = isEmbedding ? 0 : sharedTokens(prompts.map(({ tokens }) => tokens));
+  const again = sum(prompts.map(({ count }, index) => count * (choices[index]! - 1)));
   return {
     ...{ lines, badLines, otherKindLines, sampledLines: sample.length },
     isEmbedding: isEmbedding ?? false,
-    promptTokens: Math.round(scale * sum(prompts.map(({ count }) => count))),
-    outputTokens: Math.round(scale * sum(limits.map(({ tokens }) => tokens))),
+    requests: Math.round(scale * sum(choices)),
+    promptTokens: Math.round(scale * (again + sum(prompts.map(({ count }) => count)))),
+    outputTokens: Math.round(scale * sum(limits.map(({ tokens }, index) => tokens * choices[index]!))),
     // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.
-    sharedTokens: Math.round(scale * shared),
+    // Other choices of a line have all of its prompt in common.
+    sharedTokens: Math.round(scale * (shared + again)),
     areLimited,
     longestTokens: Math.max(0, ...totals),
   };

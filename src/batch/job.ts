@@ -149,16 +149,13 @@ export class Job {
 
   get progress(): JobProgress {
     const { source } = this.options;
-    let underWay = 0;
-    for (const { generation } of this.runner?.running.values() ?? [])
-      underWay += generation.soFar.tokens.length;
     return {
       ...this.counts,
       readBytes: source.readBytes,
       totalBytes: source.totalBytes,
       running: this.runner?.runningNow ?? 0,
       waiting: this.runner?.waiting ?? 0,
-      outputTokens: this.counts.outputTokens + underWay,
+      outputTokens: this.counts.outputTokens + (this.runner?.tokensUnderWay ?? 0),
     };
   }
 
@@ -188,7 +185,7 @@ export class Job {
     const runner = new Runner(model, {
       ...options,
       seed: this.settings.seed,
-      continuationOf: (key, request) => this.checkpoints.continuationOf(key, request),
+      continuationOf: (key, request, choice) => this.checkpoints.continuationOf(key, request, choice),
       isHeldBack: () => this.inOrder?.isFull ?? false,
     });
     this.runner = runner;
@@ -318,10 +315,11 @@ export class Job {
       counts.promptTokens += outcome.tokens;
       return;
     }
-    const { promptTokens, cachedPromptTokens, generatedTokens } = outcome.result.stats;
-    counts.promptTokens += promptTokens;
-    counts.cachedTokens += cachedPromptTokens;
-    counts.outputTokens += generatedTokens;
+    for (const { stats } of outcome.results) {
+      counts.promptTokens += stats.promptTokens;
+      counts.cachedTokens += stats.cachedPromptTokens;
+      counts.outputTokens += stats.generatedTokens;
+    }
   }
 }
 

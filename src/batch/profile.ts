@@ -1,11 +1,9 @@
 import type { JobProfile } from "../plan/job.js";
 import { estimateLines, type JobEstimate } from "./estimate.js";
+import { glanceLimits } from "./input/read-ahead.js";
 import type { BatchSource } from "./input/source.js";
 import type { AnswerOptions, BatchItem } from "./request.js";
 
-/** What is read of an input before its job begins: a job of any size begins at once. */
-const mostLines = 20_000;
-const mostBytes = 32_000_000;
 /** Tokens of an answer that nothing limits: as many as it may have, so contexts are as long as usual. */
 const usualContext = 4096;
 /** What prompt formats add to a conversation; and the longest text may not be the one of most tokens. */
@@ -29,15 +27,15 @@ export async function profileOf(
 
 /** The same from lines that were measured already: all of an input, or its beginning. */
 export function profileOfLines(lines: JobEstimate, isWhole: boolean): JobProfile | undefined {
-  const good = lines.lines - lines.badLines - lines.otherKindLines;
-  if (good === 0) return undefined;
+  const { requests } = lines;
+  if (requests === 0) return undefined;
   const seen = uncertainty * lines.longestTokens + formatTokens;
   const longer = isWhole ? seen : Math.max(seen, Math.min(usualContext, 2 * seen));
   return {
-    promptTokens: Math.max(1, Math.round(lines.promptTokens / good)),
-    answerTokens: lines.isEmbedding ? 0 : Math.max(1, Math.round(lines.outputTokens / good)),
+    promptTokens: Math.max(1, Math.round(lines.promptTokens / requests)),
+    answerTokens: lines.isEmbedding ? 0 : Math.max(1, Math.round(lines.outputTokens / requests)),
     longest: Math.ceil(lines.areLimited ? longer : Math.max(longer, usualContext)),
-    ...(isWhole && { requests: good }),
+    ...(isWhole && { requests }),
   };
 }
 
@@ -50,9 +48,9 @@ class Beginning {
   async *items(): AsyncGenerator<BatchItem, void, void> {
     let lines = 0;
     for await (const item of this.source.items()) {
-      if (lines++ >= mostLines || this.source.readBytes > mostBytes) return;
+      if (lines++ >= glanceLimits.lines || this.source.readBytes > glanceLimits.bytes) return;
       yield item;
     }
-    this.isWhole = true;
+    this.isWhole = this.source.totalBytes !== undefined;
   }
 }

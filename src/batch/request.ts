@@ -10,10 +10,10 @@ export type AnswerOptions = Partial<SamplingSettings> &
     jsonSchema?: unknown;
   };
 
-/** What one line of a job asks for. */
+/** What one line of a job asks for; `choices` answers to the same prompt, one where absent. */
 export type BatchRequest =
-  | { kind: "chat"; messages: Message[]; options: AnswerOptions }
-  | { kind: "completion"; prompt: string | Int32Array; options: AnswerOptions }
+  | { kind: "chat"; messages: Message[]; options: AnswerOptions; choices?: number }
+  | { kind: "completion"; prompt: string | Int32Array; options: AnswerOptions; choices?: number }
   | { kind: "embedding"; input: (string | Int32Array)[]; encoding: "float" | "base64" };
 
 /** One line of a job: what it asks for, or why that cannot be done. */

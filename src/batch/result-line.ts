@@ -82,13 +82,14 @@ export function lineError(error: unknown, line: number): BatchLineError {
 }
 
 function generated(
-  { kind, result, tokenBytes }: Extract<BatchOutcome["outcome"], { result: GenerationResult }>,
+  { kind, results, tokenBytes }: Extract<BatchOutcome["outcome"], { results: readonly GenerationResult[] }>,
   hash: string,
   model: string,
   created: number,
 ): ResponseBody {
-  const finish_reason = finishReasons[result.finishReason];
-  const { promptTokens, generatedTokens, cachedPromptTokens } = result.stats;
+  // Of several choices, the prompt counts once.
+  const { promptTokens, cachedPromptTokens } = results[0]!.stats;
+  const generatedTokens = results.reduce((sum, { stats }) => sum + stats.generatedTokens, 0);
   const usage: Usage = {
     prompt_tokens: promptTokens,
     completion_tokens: generatedTokens,
@@ -97,21 +98,25 @@ function generated(
   };
   const bytesOf = (token: number) => tokenBytes?.get(token) ?? new Uint8Array(0);
   if (kind === "chat") {
-    const logprobs = result.logprobs && {
-      content: result.logprobs.map((one) => chatLogprob(one, bytesOf)),
-      refusal: null,
-    };
-    const message = { role: "assistant" as const, content: result.text, refusal: null };
     return {
       ...{ id: `chatcmpl-${hash}`, object: "chat.completion", created, model },
-      choices: [{ index: 0, message, finish_reason, logprobs: logprobs ?? null }],
+      choices: results.map(({ text, finishReason, logprobs }, index) => ({
+        index,
+        message: { role: "assistant" as const, content: text, refusal: null },
+        finish_reason: finishReasons[finishReason],
+        logprobs: logprobs
+          ? { content: logprobs.map((one) => chatLogprob(one, bytesOf)), refusal: null }
+          : null,
+      })),
       usage,
     };
   }
-  const logprobs = result.logprobs ? completionLogprobs(result.logprobs, bytesOf) : null;
   return {
     ...{ id: `cmpl-${hash}`, object: "text_completion", created, model },
-    choices: [{ index: 0, text: result.text, finish_reason, logprobs }],
+    choices: results.map(({ text, finishReason, logprobs }, index) => ({
+      ...{ index, text, finish_reason: finishReasons[finishReason] },
+      logprobs: logprobs ? completionLogprobs(logprobs, bytesOf) : null,
+    })),
     usage,
   };
 }
@@ -162,7 +167,8 @@ function finite(logprob: number): number {
 }
 
 function timingOf({ outcome, totalMs }: BatchOutcome): BatchTiming {
-  const stats = "result" in outcome ? outcome.result.stats : undefined;
+  // The first choice is the one that reads the prompt.
+  const stats = "results" in outcome ? outcome.results[0]!.stats : undefined;
   const rounded = (value: number | null | undefined) => (value == null ? null : Math.round(value * 10) / 10);
   return {
     total_ms: Math.round(totalMs * 10) / 10,

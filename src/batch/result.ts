@@ -6,7 +6,12 @@ export interface BatchOutcome {
   number: number;
   customId: string;
   outcome:
-    | { kind: "chat" | "completion"; result: GenerationResult; tokenBytes?: ReadonlyMap<number, Uint8Array> }
+    | {
+        kind: "chat" | "completion";
+        /** Of each choice; one at least. */
+        results: readonly GenerationResult[];
+        tokenBytes?: ReadonlyMap<number, Uint8Array>;
+      }
     | { kind: "embedding"; vectors: Float32Array[]; tokens: number; encoding: "float" | "base64" }
     | { kind: "error"; error: unknown };
   /** From the moment it could have begun to its end. */

@@ -1,6 +1,6 @@
 import { greedy } from "../engine/sampling.js";
 import { isJaugeError, JaugeError } from "../errors.js";
-import type { Continuation, Generation, GenerationRequest } from "../executor/request.js";
+import type { Continuation, Generation, GenerationRequest, GenerationResult } from "../executor/request.js";
 import type { UnderWay } from "./checkpoints.js";
 import { usualAnswer } from "./estimate.js";
 import { hash32 } from "./id-set.js";
@@ -19,7 +19,7 @@ export interface RunnerOptions {
   /** Tokens that an answer of unknown length is expected to have. */
   expectedTokens?: number;
   /** What an interrupted run had of an answer. */
-  continuationOf?: (customId: string, request: GenerationRequest) => Continuation | undefined;
+  continuationOf?: (customId: string, request: GenerationRequest, choice: number) => Continuation | undefined;
   /** Nothing is started while this says so: results that wait for an earlier one would fill the memory. */
   isHeldBack?: () => boolean;
 }
@@ -27,15 +27,28 @@ export interface RunnerOptions {
 /** A request that runs; `customId` is its line's. */
 export interface RunningRequest {
   customId: string;
+  choice: number;
   request: GenerationRequest;
   generation: Generation;
 }
 
-interface Waiting extends Schedulable {
+/** A line of one choice or several, each a request of its own. */
+interface Line {
   item: BatchItem;
   kind: "chat" | "completion";
-  request: GenerationRequest;
   readyAt: number;
+  /** Of choices that have ended, by their index. */
+  answers: { request: GenerationRequest; result: GenerationResult }[];
+  /** Choices that have not ended. */
+  left: number;
+  /** One of its choices failed, and it with it. */
+  isOver: boolean;
+}
+
+interface Waiting extends Schedulable {
+  line: Line;
+  choice: number;
+  request: GenerationRequest;
   /** The engine died under it so often. */
   crashes: number;
 }
@@ -63,7 +76,9 @@ const mostCrashes = 3;
  */
 export class Runner {
   /** Submitted to the model. */
-  readonly running = new Map<number, RunningRequest>();
+  private readonly running = new Map<Waiting, RunningRequest>();
+  /** Lines of which some choices have ended, not all. */
+  private readonly partial = new Set<Line>();
   private readonly schedule: Schedule<Waiting>;
   private readonly embeddings: WaitingEmbedding[] = [];
   private readonly outcomes: BatchOutcome[] = [];
@@ -107,7 +122,18 @@ export class Runner {
 
   /** What the answers that run have; once stopped, what they had then. */
   get underWay(): UnderWay[] {
-    return this.left ?? [...this.running.values()].map(underWay);
+    return (
+      this.left ?? [...[...this.running.values()].map(underWay), ...[...this.partial].flatMap(endedChoices)]
+    );
+  }
+
+  /** Of answers that run, and of choices that wait for others of their line. */
+  get tokensUnderWay(): number {
+    let tokens = 0;
+    for (const { generation } of this.running.values()) tokens += generation.soFar.tokens.length;
+    for (const { answers } of this.partial)
+      for (const answer of answers) tokens += answer?.result.tokens.length ?? 0;
+    return tokens;
   }
 
   /** Whether it was stopped before everything was answered. */
@@ -216,15 +242,19 @@ export class Runner {
       this.embeddings.push({ item, texts, encoding, readyAt });
       return;
     }
-    const { kind, options: given } = request;
+    const { kind, options: given, choices = 1 } = request;
     const options = this.optionsOf(given, item.customId);
     const prompt = kind === "chat" ? request.messages : request.prompt;
     const prepared = await this.model.prepare(prompt, options);
-    const { tokens, maxTokens } = prepared;
+    const { tokens, maxTokens, sampling } = prepared;
     const expectedTokens = maxTokens ?? this.options.expectedTokens ?? usualAnswer;
-    this.schedule.add({
-      ...{ item, kind, request: prepared, tokens, expectedTokens, readyAt, crashes: 0 },
-    });
+    const line: Line = { item, kind, readyAt, answers: [], left: choices, isOver: false };
+    for (let choice = 0; choice < choices; choice++) {
+      // Each draws by a seed of its own; what they have in common is computed once.
+      const seed = (options.seed! + choice) % 0xffff_ffff;
+      const own = choice === 0 ? prepared : { ...prepared, sampling: { ...sampling, seed } };
+      this.schedule.add({ line, choice, request: own, tokens, expectedTokens, crashes: 0 });
+    }
   }
 
   private optionsOf(given: AnswerOptions, customId: string): AnswerOptions {
@@ -241,14 +271,15 @@ export class Runner {
     if (this.isStopped || this.failure) return;
     if (this.options.isHeldBack?.()) {
       // What everything waits for is the oldest: it runs, or nothing does.
-      const oldest = this.running.size === 0 ? this.schedule.takeOldest() : undefined;
+      let oldest = this.running.size === 0 ? this.schedule.takeOldest() : undefined;
+      while (oldest?.line.isOver) oldest = this.schedule.takeOldest();
       if (oldest) this.submit(oldest);
       return;
     }
     while (this.running.size < this.inFlight) {
       const waiting = this.schedule.take();
       if (!waiting) break;
-      this.submit(waiting);
+      if (!waiting.line.isOver) this.submit(waiting);
     }
     const isEnough = this.embeddings.length >= textsAtOnce || (this.isRead && this.preparing === 0);
     if (this.embedding === 0 && this.embeddings.length > 0 && (isEnough || this.preparing === 0)) {
@@ -261,24 +292,34 @@ export class Runner {
   }
 
   private submit(waiting: Waiting): void {
-    const { item, request: prepared } = waiting;
-    const continueFrom = this.options.continuationOf?.(item.customId, prepared);
+    const { line, choice, request: prepared } = waiting;
+    const { customId } = line.item;
+    const continueFrom = this.options.continuationOf?.(customId, prepared, choice);
     const request = continueFrom ? { ...prepared, continueFrom } : prepared;
     const generation = this.model.submit(request);
-    this.running.set(item.number, { customId: item.customId, request: prepared, generation });
+    this.running.set(waiting, { customId, choice, request: prepared, generation });
     generation.result
       .then(async (result) => {
         // What was stopped is no answer.
-        if (this.isStopped || result.finishReason === "cancelled") return;
-        const tokenBytes = result.logprobs && (await this.bytesOf(result.logprobs));
-        const { kind, readyAt } = waiting;
-        this.end(item, { kind, result, ...(tokenBytes && { tokenBytes }) }, readyAt);
+        if (this.isStopped || result.finishReason === "cancelled" || line.isOver) return;
+        line.answers[choice] = { request: prepared, result };
+        if (--line.left > 0) this.partial.add(line);
+        else await this.answered(line);
       })
       .catch((error: unknown) => this.failed(waiting, error))
       .finally(() => {
-        this.running.delete(item.number);
+        this.running.delete(waiting);
         this.wake();
       });
+  }
+
+  private async answered(line: Line): Promise<void> {
+    const { item, kind, readyAt, answers } = line;
+    const results = answers.map(({ result }) => result);
+    const logprobs = results.flatMap((result) => result.logprobs ?? []);
+    const tokenBytes = logprobs.length > 0 ? await this.bytesOf(logprobs) : undefined;
+    this.partial.delete(line);
+    this.end(item, { kind, results, ...(tokenBytes && { tokenBytes }) }, readyAt);
   }
 
   private async bytesOf(
@@ -294,11 +335,20 @@ export class Runner {
    * can still answer at all.
    */
   private async failed(waiting: Waiting, error: unknown): Promise<void> {
-    if (this.isStopped) return;
+    const { line } = waiting;
+    if (this.isStopped || line.isOver) return;
     const isEngines = isEngineFailure(error);
     if (isEngines && ++waiting.crashes < mostCrashes) this.schedule.add(waiting);
     else if (isEngines && !(await this.canAnswer(waiting.request))) this.fail(error);
-    else this.end(waiting.item, { kind: "error", error }, waiting.readyAt);
+    else if (!line.isOver) this.abandon(line, error);
+  }
+
+  /** A line fails with one of its choices: the others end, too. */
+  private abandon(line: Line, error: unknown): void {
+    line.isOver = true;
+    this.partial.delete(line);
+    for (const [waiting, { generation }] of this.running) if (waiting.line === line) generation.cancel();
+    this.end(line.item, { kind: "error", error }, line.readyAt);
   }
 
   /** Whether the least that can be asked is answered. */
@@ -341,8 +391,18 @@ export class Runner {
   }
 }
 
-function underWay({ customId, request, generation }: RunningRequest): UnderWay {
-  return { customId, request, soFar: generation.soFar };
+function underWay({ customId, choice, request, generation }: RunningRequest): UnderWay {
+  return { customId, choice, request, soFar: generation.soFar };
+}
+
+function endedChoices({ item, answers }: Line): UnderWay[] {
+  return answers.flatMap(({ request, result }, choice) => ({
+    ...{ customId: item.customId, choice, request },
+    soFar: {
+      tokens: Int32Array.from(result.tokens),
+      ...(result.logprobs && { logprobs: result.logprobs }),
+    },
+  }));
 }
 
 /** Nothing that a line asks for: the engine's host died, or the model cannot compute. */

@@ -99,6 +99,9 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
     throw new JaugeError("option-missing", { command: "jauge batch", option: "--output" });
   const before = await readSettings(output).catch(() => undefined);
   const source = await openSource(name, reading, before?.input);
+  // A pipe is looked at before it is read.
+  const isPipe = source.totalBytes === undefined;
+  const beginning = isPipe && !load.savedPlan ? await source.glance() : undefined;
   const settings: JobSettings = {
     model: { name: outline.name ?? modelPath, fingerprint },
     options: recordedOptions(values, system),
@@ -115,7 +118,11 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
       note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
     const kind = await job.peek();
     if (kind) {
-      const profile = await profileOfInput(name, reading, { kind, modelPath, load, values, defaults });
+      const profile = load.savedPlan
+        ? undefined
+        : await profileOfLines(beginning ?? (await source.glance()), {
+            ...{ kind, modelPath, load, values, defaults },
+          });
       const wishes = kind === "embedding" ? { ...load, ...embeddingWishes } : load;
       model = await openModel(modelPath, { ...wishes, ...(profile && { job: profile }) }, values);
     }
@@ -132,10 +139,9 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
   }
 }
 
-/** What the lines of a file are like; a pipe can be read but once. */
-async function profileOfInput(
-  name: string,
-  reading: SourceOptions,
+/** What the lines at the beginning of an input are like. */
+async function profileOfLines(
+  beginning: BatchSource,
   given: {
     kind: "text" | "embedding";
     modelPath: string;
@@ -145,12 +151,9 @@ async function profileOfInput(
   },
 ): Promise<JobProfile | undefined> {
   const { kind, modelPath, load, values, defaults } = given;
-  if (load.savedPlan) return undefined;
-  const source = await openSource(name, reading);
-  if (source.totalBytes === undefined) return undefined;
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const expectedTokens = values.expectTokens ?? usualAnswer;
-  return await profileOf(source, (text) => tokenizer.tokenize(text), { kind, defaults, expectedTokens });
+  return await profileOf(beginning, (text) => tokenizer.tokenize(text), { kind, defaults, expectedTokens });
 }
 
 async function answer(

@@ -55,7 +55,15 @@ test("graphics within the processor's package are in its power", () => {
 
 test("a job of embeddings answers nothing", () => {
   const lines = {
-    ...{ lines: 12, badLines: 1, otherKindLines: 1, sampledLines: 10, isEmbedding: true, areLimited: true },
+    ...{
+      lines: 12,
+      badLines: 1,
+      otherKindLines: 1,
+      sampledLines: 10,
+      requests: 10,
+      isEmbedding: true,
+      areLimited: true,
+    },
     ...{ promptTokens: 500, outputTokens: 0, sharedTokens: 0, longestTokens: 80 },
   };
   expect(profileOfLines(lines, true)).toEqual({

@@ -13,6 +13,8 @@ export class FakeModel implements BatchModel {
   readonly contextLength = 1000;
   /** The prompts, in the order in which they were submitted. */
   readonly submitted: string[] = [];
+  /** What they drew by. */
+  readonly seeds: (number | undefined)[] = [];
   /** Tokens that were really computed. */
   computed = 0;
   running = 0;
@@ -49,6 +51,7 @@ export class FakeModel implements BatchModel {
   submit(request: GenerationRequest): Generation {
     const prompt = String.fromCodePoint(...request.tokens);
     this.submitted.push(prompt);
+    this.seeds.push(request.sampling.seed);
     this.running++;
     this.mostRunning = Math.max(this.mostRunning, this.running);
     const tokens = [...(request.continueFrom?.tokens ?? [])];

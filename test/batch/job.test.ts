@@ -270,6 +270,50 @@ async function interruptedEvery(
   return expect.fail("it never ends");
 }
 
+describe("a line of several choices", () => {
+  const lines = prompts(4, (index) => ({ max_tokens: 60, n: index === 3 ? 1 : 6, seed: 10 * index }));
+
+  it("has one result, which draws by a seed for each and counts its prompt once", async () => {
+    const job = new Case(lines);
+    const end = await job.run();
+    expect(end).toMatchObject({ done: 4, failed: 0, outputTokens: 19 * 60, promptTokens: 19 * 8 });
+    expect(new Set(job.ids)).toEqual(new Set(idsOf(4)));
+    const { response } = job.results.find(({ custom_id }) => custom_id === "r1")!;
+    expect(response!.body).toMatchObject({
+      choices: [0, 1, 2, 3, 4, 5].map((index) => ({ index, finish_reason: "length" })),
+      usage: { prompt_tokens: 8, completion_tokens: 360, total_tokens: 368 },
+    });
+    const seeds = job.model.seeds.filter((_, index) => job.model.submitted[index] === "prompt 1");
+    expect(seeds.toSorted()).toEqual([10, 11, 12, 13, 14, 15]);
+  });
+
+  it("goes on behind what each of them had, ended ones included", async () => {
+    const job = new Case(lines);
+    const expected = new Case(lines);
+    await expected.run();
+    const computed = await interruptedEvery(job, 250);
+    expect(computed).toBe(19 * 60);
+    const bodies = (from: Case) =>
+      new Map(from.results.map(({ custom_id, response }) => [custom_id, response!.body]));
+    const withoutTime = (body: object) => ({ ...body, created: 0 });
+    for (const [id, body] of bodies(expected))
+      expect(withoutTime(bodies(job).get(id)!)).toEqual(withoutTime(body));
+    expect(job.ids.length).toBe(4);
+  });
+
+  it("fails as one, once, and leaves the others alone", async () => {
+    const job = new Case(lines);
+    let asked = 0;
+    job.model.failure = (prompt) =>
+      prompt === "prompt 1" && ++asked === 2 ? new JaugeError("prompt-empty", {}) : undefined;
+    expect(await job.run()).toMatchObject({ done: 3, failed: 1 });
+    expect(job.ids.length).toBe(4);
+    expect(job.results.find(({ custom_id }) => custom_id === "r1")!.error).toMatchObject({
+      code: "prompt-empty",
+    });
+  });
+});
+
 describe("an interrupted job", () => {
   it("keeps what its answers have, and does not generate it again", async () => {
     const job = new Case(prompts(12, () => ({ max_tokens: 200 })));

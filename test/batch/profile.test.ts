@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,6 +58,28 @@ test("of a file that is too long to be read beforehand, later lines may be longe
   expect(profile!.requests).toBeUndefined();
   expect(profile!.longest).toBeGreaterThanOrEqual(1200);
   expect(profile!.longest).toBeLessThanOrEqual(4096);
+});
+
+test.runIf(process.platform !== "win32")("a small file through a pipe is as the file", async () => {
+  const path = join(folder, "small.jsonl");
+  const pipe = join(folder, "pipe");
+  const text = Array.from(
+    { length: 30 },
+    (_, index) => `{"prompt": "${"x".repeat(9 * index)}", "max_tokens": 9}\n`,
+  );
+  await writeFile(path, text.join(""));
+  spawnSync("mkfifo", [pipe]);
+  const options = { defaults: {}, expectedTokens: 256 };
+  const written = writeFile(pipe, text.join(""));
+  const source = await openSource(pipe, {});
+  const glanced = await profileOf(await source.glance(), tokenize, options);
+  await written;
+  expect(glanced).toMatchObject({ requests: 30, answerTokens: 9 });
+  expect(glanced).toEqual(await profileOf(await openSource(path, {}), tokenize, options));
+  const numbers: number[] = [];
+  for await (const { number } of source.items()) numbers.push(number);
+  expect(numbers).toEqual(text.map((_, index) => index + 1));
+  expect(source.totalBytes).toBe(source.readBytes);
 });
 
 test("a file without a line that can be read has none", async () => {

@@ -17,17 +17,21 @@ export function readBody(kind: BatchRequest["kind"], given: Record<string, unkno
   const body = supported(kind, given);
   if (kind === "embedding") return embedding(body);
   if (kind === "chat") {
-    const { messages, logprobs, top_logprobs, ...rest } = checked(chatBody, body);
+    const { messages, logprobs, top_logprobs, n, ...rest } = checked(chatBody, body);
     if (top_logprobs !== undefined && logprobs !== true)
       throw invalid("top_logprobs", problems.needsLogprobs);
     const options = answerOptions(rest);
     if (logprobs) options.logprobs = top_logprobs ?? 0;
-    return { kind, messages: messages.map(message), options };
+    return { kind, messages: messages.map(message), options, ...choicesOf(n) };
   }
-  const { prompt, logprobs, ...rest } = checked(completionBody, body);
+  const { prompt, logprobs, n, ...rest } = checked(completionBody, body);
   const options = answerOptions(rest);
   if (logprobs !== undefined) options.logprobs = logprobs;
-  return { kind, prompt: typeof prompt === "string" ? prompt : promptOf(prompt), options };
+  return { kind, prompt: typeof prompt === "string" ? prompt : promptOf(prompt), options, ...choicesOf(n) };
+}
+
+function choicesOf(n: number | undefined): { choices?: number } {
+  return n === undefined || n === 1 ? {} : { choices: n };
 }
 
 /** Fields that say nothing about the answer of a model that is here. */
@@ -100,11 +104,14 @@ const samplingShape = Object.fromEntries(
 ) as Record<keyof typeof samplingNames, z.ZodOptional<z.ZodNumber>>;
 
 const mostStops = 16;
+/** As in the API. */
+const mostChoices = 128;
 const answerShape = {
   ...samplingShape,
   max_tokens: whole.min(1).optional(),
   max_completion_tokens: whole.min(1).optional(),
   seed: whole.optional(),
+  n: whole.min(1).max(mostChoices).optional(),
   stop: z.union([z.string(), z.array(z.string()).max(mostStops)]).optional(),
   logit_bias: z.record(z.string().regex(/^\d+$/), number.min(-100).max(100)).optional(),
   ignore_eos: z.boolean().optional(),

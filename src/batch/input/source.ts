@@ -5,6 +5,7 @@ import { JaugeError } from "../../errors.js";
 import { unreadable } from "../../gguf/byte-source.js";
 import type { BatchItem } from "../request.js";
 import { linesOf } from "./lines.js";
+import { ReadAhead } from "./read-ahead.js";
 import { type ReadOptions, readObject, readText } from "./read-object.js";
 import { tableItems } from "./table.js";
 
@@ -24,13 +25,20 @@ export interface BatchSource {
   /** A path; `-` is standard input. */
   readonly name: string;
   readonly format: InputFormat;
-  /** Bytes of all lines; undefined where they come from a pipe. */
+  /** Bytes of all lines; undefined where they come from a pipe whose end was not seen at a glance. */
   readonly totalBytes: number | undefined;
   /** Of what was read so far. */
   readonly readBytes: number;
   /** Of the beginning: says whether another run reads the same lines. Undefined for a pipe. */
   readonly beginning: InputBeginning | undefined;
+  /** All lines, once. */
   items(): AsyncGenerator<BatchItem, void, void>;
+  /**
+   * The lines at the beginning as a source of their own, to look at before the job; `items` has them all the same. Of a
+   * file these are all lines. Of a pipe, which is asked before its `items` are, those that come without a pause:
+   * `totalBytes` is undefined where there may be more.
+   */
+  glance(): Promise<BatchSource>;
 }
 
 /** The first bytes of an input, hashed: lines may be added to a file between two runs, not changed. */
@@ -48,7 +56,7 @@ export async function openSource(
   options: SourceOptions,
   known?: InputBeginning,
 ): Promise<BatchSource> {
-  if (name === "-") return sourceOf(name, process.stdin, options, undefined, undefined);
+  if (name === "-") return pipeSource(name, process.stdin, options);
   try {
     const file = await open(name);
     let size: number | undefined;
@@ -72,7 +80,9 @@ export async function openSource(
     const stream = createReadStream(name, { highWaterMark: 1 << 18 });
     // It is opened when it is read first; until then a failure has no listener.
     stream.on("error", () => {});
-    return sourceOf(name, stream, options, size, beginning);
+    if (size === undefined) return await pipeSource(name, stream, options);
+    const source = await sourceOf(name, stream, options, size, beginning);
+    return withGlance(source, () => openSource(name, options, known));
   } catch (cause) {
     throw unreadable(name, cause);
   }
@@ -80,13 +90,41 @@ export async function openSource(
 
 const mostHashedBytes = 1 << 16;
 
+type Source = Omit<BatchSource, "glance">;
+
+function withGlance(source: Source, glance: () => Promise<BatchSource>): BatchSource {
+  return Object.assign(source, { glance });
+}
+
+/** A pipe is read ahead once: what was read goes to who glances and to the job. */
+async function pipeSource(
+  name: string,
+  stream: AsyncIterable<Uint8Array>,
+  options: SourceOptions,
+): Promise<BatchSource> {
+  const ahead = new ReadAhead(stream);
+  let totalBytes: number | undefined;
+  const source = await sourceOf(name, ahead.rest(), options, () => totalBytes, undefined);
+  return withGlance(source, async () => {
+    const { chunks, isWhole } = await ahead.glance();
+    if (isWhole) totalBytes = chunks.reduce((sum, { length }) => sum + length, 0);
+    const known = { ...options, format: source.format };
+    const glanced = await sourceOf(name, replayed(chunks), known, totalBytes, undefined);
+    return withGlance(glanced, () => Promise.reject(new Error("a glance has none")));
+  });
+}
+
+async function* replayed(chunks: Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
+  yield* chunks;
+}
+
 async function sourceOf(
   name: string,
   stream: AsyncIterable<Uint8Array>,
   options: SourceOptions,
-  totalBytes: number | undefined,
+  totalBytes: number | undefined | (() => number | undefined),
   beginning: InputBeginning | undefined,
-): Promise<BatchSource> {
+): Promise<Source> {
   let readBytes = 0;
   const iterator = counted(stream, name, (bytes) => {
     readBytes += bytes;
@@ -95,7 +133,10 @@ async function sourceOf(
   const format = options.format ?? formatOf(name, first.done ? undefined : first.value);
   const chunks = rejoined(first, iterator);
   return {
-    ...{ name, format, totalBytes, beginning },
+    ...{ name, format, beginning },
+    get totalBytes() {
+      return typeof totalBytes === "function" ? totalBytes() : totalBytes;
+    },
     get readBytes() {
       return readBytes;
     },
