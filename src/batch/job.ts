@@ -36,6 +36,8 @@ export interface JobOptions {
   force?: boolean;
   /** Results in the order of the input. */
   ordered?: boolean;
+  /** Leave lines of the other kind than the first that is left (texts, embeddings) to a run with another plan. */
+  defersOtherKind?: boolean;
   /** End with the first line that fails, and give it no result. */
   failFast?: boolean;
 }
@@ -57,6 +59,8 @@ export interface JobProgress {
   isRead: boolean;
   /** Done by an earlier run. */
   skipped: number;
+  /** Left to a run with another plan: `defersOtherKind`. */
+  deferred: number;
   done: number;
   failed: number;
   running: number;
@@ -95,7 +99,16 @@ export class Job {
   private isFailed = false;
   private isComplete = false;
   private readonly counts = {
-    ...{ read: 0, skipped: 0, done: 0, failed: 0, promptTokens: 0, cachedTokens: 0, outputTokens: 0 },
+    ...{
+      read: 0,
+      skipped: 0,
+      deferred: 0,
+      done: 0,
+      failed: 0,
+      promptTokens: 0,
+      cachedTokens: 0,
+      outputTokens: 0,
+    },
     isRead: false,
   };
 
@@ -187,6 +200,7 @@ export class Job {
       seed: this.settings.seed,
       continuationOf: (key, request, choice) => this.checkpoints.continuationOf(key, request, choice),
       isHeldBack: () => this.inOrder?.isFull ?? false,
+      ...(this.options.defersOtherKind && { onOtherKind: () => void this.counts.deferred++ }),
     });
     this.runner = runner;
     const stop = () => runner.stop();
@@ -246,13 +260,21 @@ export class Job {
   private async end(isInterrupted: boolean): Promise<JobEnd> {
     await this.journal.sync();
     await this.checkpoints.sync();
-    this.isComplete = !isInterrupted && !this.isFailed;
+    this.isComplete = !isInterrupted && !this.isFailed && this.counts.deferred === 0;
     return { ...this.progress, running: 0, isInterrupted };
   }
 
-  private async *rest(): AsyncGenerator<BatchItem, void, void> {
-    if (this.first) yield this.first;
-    yield* this.items;
+  /** The line that was peeked at, and those behind it; no generator, which would cost each of them turns of its own. */
+  private rest(): AsyncIterable<BatchItem> {
+    const { items } = this;
+    let { first } = this;
+    const next = (): Promise<IteratorResult<BatchItem, void>> => {
+      if (!first) return items.next();
+      const value = first;
+      first = undefined;
+      return Promise.resolve({ done: false, value });
+    };
+    return { [Symbol.asyncIterator]: () => ({ next, return: () => items.return() }) };
   }
 
   /** The lines that are not done. */
@@ -321,6 +343,26 @@ export class Job {
       counts.outputTokens += stats.generatedTokens;
     }
   }
+}
+
+/** Two runs of one job, one after the other, as one. */
+export function together<Progress extends JobProgress>(
+  first: JobProgress | undefined,
+  second: Progress,
+): Progress {
+  if (!first) return second;
+  const sum = (name: "done" | "failed" | "promptTokens" | "cachedTokens" | "outputTokens") =>
+    first[name] + second[name];
+  return {
+    ...second,
+    skipped: first.skipped,
+    ...{ done: sum("done"), failed: sum("failed") },
+    ...{
+      promptTokens: sum("promptTokens"),
+      cachedTokens: sum("cachedTokens"),
+      outputTokens: sum("outputTokens"),
+    },
+  };
 }
 
 function keyOf({ outcome, customId, number }: BatchOutcome): string {

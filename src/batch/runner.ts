@@ -20,6 +20,8 @@ export interface RunnerOptions {
   expectedTokens?: number;
   /** What an interrupted run had of an answer. */
   continuationOf?: (customId: string, request: GenerationRequest, choice: number) => Continuation | undefined;
+  /** Takes a line of the other kind than the first, which is for another run; where absent, that is the line's error. */
+  onOtherKind?: () => void;
   /** Nothing is started while this says so: results that wait for an earlier one would fill the memory. */
   isHeldBack?: () => boolean;
 }
@@ -193,13 +195,11 @@ export class Runner {
       if (this.isStopped) return;
       const { request } = item;
       if (request instanceof Error) this.end(item, { kind: "error", error: request }, performance.now());
-      else if (this.isOtherKind(request))
-        this.end(
-          item,
-          { kind: "error", error: new JaugeError("line-other-kind", { kind: request.kind }) },
-          performance.now(),
-        );
-      else {
+      else if (this.isOtherKind(request)) {
+        const error = new JaugeError("line-other-kind", { kind: request.kind });
+        if (this.options.onOtherKind) this.options.onOtherKind();
+        else this.end(item, { kind: "error", error }, performance.now());
+      } else {
         this.preparing++;
         this.prepare(item, request)
           .catch((error: unknown) => this.end(item, { kind: "error", error }, performance.now()))

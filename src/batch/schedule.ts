@@ -75,6 +75,8 @@ export class Schedule<T extends Schedulable> {
 
   /** Of those that share most with the last one, the longest. */
   private sharing(): number | undefined {
+    // The last one was too short to share anything.
+    if (this.last[0] === 0) return undefined;
     let best: number | undefined;
     let bestDepth = 0;
     for (let index = 0; index < this.entries.length; index++) {
@@ -95,6 +97,7 @@ export class Schedule<T extends Schedulable> {
     for (let index = 0; index < this.entries.length; index++) {
       if (this.isLonger(index, best)) best = index;
       const key = this.entries[index]!.beginnings[0]!;
+      if (key === 0) continue;
       const group = groups.get(key);
       if (!group) groups.set(key, { count: 1, longest: index });
       else {
@@ -103,8 +106,8 @@ export class Schedule<T extends Schedulable> {
       }
     }
     let most = 1;
-    for (const [key, { count, longest }] of groups) {
-      if (key === 0 || count <= most) continue;
+    for (const { count, longest } of groups.values()) {
+      if (count <= most) continue;
       most = count;
       best = longest;
     }

@@ -31,6 +31,14 @@ export async function countEnergy(model: Model): Promise<() => Promise<JobEnergy
   };
 }
 
+/** Of two models, one after the other. */
+export function energyTogether(first: JobEnergy | undefined, second: JobEnergy): JobEnergy {
+  if (first?.total === undefined) return second;
+  const joules = { ...first.joules };
+  for (const [place, value] of Object.entries(second.joules)) joules[place] = (joules[place] ?? 0) + value;
+  return { ...second, joules, total: first.total + (second.total ?? 0) };
+}
+
 /** `energy 12.3 kJ (CPU, CUDA0), 45 J per 1,000 tokens written`; tokens that are read count where none are written. */
 export function energyLines(
   energy: JobEnergy | undefined,

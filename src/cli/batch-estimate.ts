@@ -13,7 +13,8 @@ import { openTokenizer } from "./open-model.js";
 import { formatNumber, formatSpeed, oneLine } from "./plan-format.js";
 import { print } from "./terminal.js";
 
-const { estimate: texts } = localized(batchMessages);
+const batchTexts = localized(batchMessages);
+const { estimate: texts } = batchTexts;
 
 /** `jauge batch --estimate`: what the job takes, said before anything runs. */
 export async function estimateJob(
@@ -24,24 +25,53 @@ export async function estimateJob(
 ): Promise<void> {
   const expectedTokens = values.expectTokens ?? usualAnswer;
   await using tokenizer = await openTokenizer(modelPath, load, values);
-  const lines = await estimateLines(source.items(), (text) => tokenizer.tokenize(text), {
-    defaults,
-    expectedTokens,
-  });
-  const job = profileOfLines(lines, true);
   const { savedPlan, onProgress: _, onLog: __, onSpaceTaken: ___, ...wishes } = load;
-  const kind = lines.isEmbedding ? embeddingWishes : {};
-  const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...kind, ...(job && { job }) }));
-  const seconds = estimatedSeconds(lines, planned.predicted);
-  if (values.json) await print(`${JSON.stringify(asJson(lines, planned, seconds), undefined, 2)}\n`);
-  else await print(`${asText(lines, planned, seconds, expectedTokens).join("\n")}\n`);
-  if (!planned.fits) process.exitCode = exitCodes.memory;
+  const estimate = async (from: BatchSource, kind?: "text" | "embedding") => {
+    const lines = await estimateLines(from.items(), (text) => tokenizer.tokenize(text), {
+      ...{ defaults, expectedTokens, ...(kind && { kind }) },
+    });
+    const job = profileOfLines(lines, true);
+    const own = lines.isEmbedding ? embeddingWishes : {};
+    const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...own, ...(job && { job }) }));
+    if (!planned.fits) process.exitCode = exitCodes.memory;
+    return { lines, planned, seconds: estimatedSeconds(lines, planned.predicted) };
+  };
+  const isFile = source.totalBytes !== undefined;
+  const first = await estimate(source);
+  const { lines } = first;
+  // As the job does it: texts and embeddings one after the other, where the input can be read again.
+  const hasSecond = lines.otherKindLines > 0 && isFile && !values.ordered && !savedPlan;
+  const second = hasSecond
+    ? await estimate(await source.glance(), lines.isEmbedding ? "text" : "embedding")
+    : undefined;
+  if (values.json) {
+    const json = { ...asJson(first), ...(second && { otherKind: asJson(second) }) };
+    await print(`${JSON.stringify(json, undefined, 2)}\n`);
+    return;
+  }
+  const others = {
+    lines: formatNumber(lines.otherKindLines),
+    kind: lines.isEmbedding ? "embedding" : "text",
+  };
+  const text = [
+    texts.lines({ lines: formatNumber(lines.lines), bad: formatNumber(lines.badLines) }),
+    ...asText(first, expectedTokens),
+    ...(second ? [batchTexts.otherKind(others), ...asText(second, expectedTokens)] : []),
+    ...(lines.otherKindLines > 0 && !second ? [texts.otherKind(others)] : []),
+  ];
+  await print(`${text.join("\n")}\n`);
+}
+
+interface Estimate {
+  lines: Lines;
+  planned: ModelPlan;
+  seconds: number;
 }
 
 type Lines = Awaited<ReturnType<typeof estimateLines>>;
 
 /** A public contract. */
-function asJson(lines: Lines, planned: ModelPlan, seconds: number) {
+function asJson({ lines, planned, seconds }: Estimate) {
   const { predicted, settings, fits, notes } = planned;
   const { prefillTokensPerSecond, decodeTokensPerSecond, limitedBy, explanation } = predicted;
   const { estimate: energy } = energyEstimate(planned, seconds);
@@ -57,15 +87,13 @@ function asJson(lines: Lines, planned: ModelPlan, seconds: number) {
   };
 }
 
-function asText(lines: Lines, planned: ModelPlan, seconds: number, expectedTokens: number): string[] {
+function asText({ lines, planned, seconds }: Estimate, expectedTokens: number): string[] {
   const good = Math.max(1, lines.lines - lines.badLines - lines.otherKindLines);
   const { predicted, settings, warnings, notes } = planned;
   const time = clock(seconds * 1000);
   const prefill = formatSpeed(predicted.prefillTokensPerSecond);
   const each = (tokens: number) => formatNumber(tokens / good, tokens / good < 10 ? 1 : 0);
   return [
-    texts.lines({ lines: formatNumber(lines.lines), bad: formatNumber(lines.badLines) }),
-    ...(lines.otherKindLines > 0 ? [texts.otherKind({ lines: formatNumber(lines.otherKindLines) })] : []),
     texts.tokensIn({
       tokens: formatNumber(lines.promptTokens),
       each: each(lines.promptTokens),

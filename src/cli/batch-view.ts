@@ -59,7 +59,7 @@ class Rates {
     const all = expectedLines(progress);
     const finished = progress.done + progress.failed;
     if (all === undefined || finished === 0) return undefined;
-    return (this.elapsedMs * Math.max(0, all - progress.skipped - finished)) / finished;
+    return (this.elapsedMs * Math.max(0, all - progress.skipped - progress.deferred - finished)) / finished;
   }
 }
 

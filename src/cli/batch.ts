@@ -3,7 +3,7 @@ import { Command } from "@commander-js/extra-typings";
 import { usualAnswer } from "../batch/estimate.js";
 import { type BatchSource, openSource, type SourceOptions } from "../batch/input/source.js";
 import { Template } from "../batch/input/template.js";
-import { Job } from "../batch/job.js";
+import { Job, type JobEnd, together } from "../batch/job.js";
 import { profileOf } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
 import { type JobSettings, readSettings } from "../batch/settings.js";
@@ -14,7 +14,7 @@ import { localized } from "../messages/locale.js";
 import { defaultModelPath, type LoadOptions, type Model } from "../model.js";
 import type { JobProfile } from "../plan/job.js";
 import { openModelFile } from "../planner/sources/open.js";
-import { countEnergy, type JobEnergy } from "./batch-energy.js";
+import { countEnergy, energyTogether, type JobEnergy } from "./batch-energy.js";
 import { Interrupt } from "./batch-interrupt.js";
 import {
   type BatchValues,
@@ -97,36 +97,73 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
   const { output } = values;
   if (output === undefined)
     throw new JaugeError("option-missing", { command: "jauge batch", option: "--output" });
-  const before = await readSettings(output).catch(() => undefined);
-  const source = await openSource(name, reading, before?.input);
+  const given: Given = {
+    ...{ name, reading, modelPath, load, values, defaults, output, interrupt },
+    view: batchView({ json: values.json ?? false }),
+    settings: {
+      model: { name: outline.name ?? modelPath, fingerprint },
+      options: recordedOptions(values, system),
+      seed: values.seed ?? randomInt(2 ** 32 - 1),
+    },
+  };
+  try {
+    // Texts and embeddings have plans of their own: where a file has both, the others follow.
+    let before: Answered | undefined;
+    do before = await runPart(given, before);
+    while (before && before.end.deferred > 0 && !before.end.isInterrupted);
+  } finally {
+    interrupt.done();
+  }
+}
+
+/** What every part of a job has in common. */
+interface Given {
+  name: string;
+  reading: SourceOptions;
+  modelPath: string;
+  load: LoadOptions;
+  values: BatchValues;
+  defaults: AnswerOptions;
+  output: string;
+  interrupt: Interrupt;
+  view: BatchView;
+  settings: JobSettings;
+}
+
+/** What was answered so far, and what it took. */
+interface Answered {
+  end: JobEnd;
+  energy?: JobEnergy;
+}
+
+/** Answers the lines of one kind that are left: that of the first of them. */
+async function runPart(given: Given, before: Answered | undefined): Promise<Answered> {
+  const { name, reading, modelPath, load, values, output, interrupt } = given;
+  const known = await readSettings(output).catch(() => undefined);
+  const source = await openSource(name, reading, known?.input);
   // A pipe is looked at before it is read.
   const isPipe = source.totalBytes === undefined;
   const beginning = isPipe && !load.savedPlan ? await source.glance() : undefined;
-  const settings: JobSettings = {
-    model: { name: outline.name ?? modelPath, fingerprint },
-    options: recordedOptions(values, system),
-    ...(source.beginning && { input: source.beginning }),
-    seed: values.seed ?? randomInt(2 ** 32 - 1),
-  };
+  const { ordered = false, failFast = false } = values;
   const job = await Job.open({
-    ...{ source, output, settings },
-    ...{ force: values.force ?? false, ordered: values.ordered ?? false, failFast: values.failFast ?? false },
+    ...{ source, output, ordered, failFast },
+    settings: { ...given.settings, ...(source.beginning && { input: source.beginning }) },
+    force: values.force ?? false,
+    defersOtherKind: !isPipe && !ordered && !load.savedPlan,
   });
   let model: Model | undefined;
   try {
-    if (job.finishedBefore > 0 && !values.json)
+    if (job.finishedBefore > 0 && !before && !values.json)
       note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
     const kind = await job.peek();
     if (kind) {
       const profile = load.savedPlan
         ? undefined
-        : await profileOfLines(beginning ?? (await source.glance()), {
-            ...{ kind, modelPath, load, values, defaults },
-          });
+        : await profileOfLines(beginning ?? (await source.glance()), kind, given);
       const wishes = kind === "embedding" ? { ...load, ...embeddingWishes } : load;
       model = await openModel(modelPath, { ...wishes, ...(profile && { job: profile }) }, values);
     }
-    await answer(job, model, { values, defaults, source, output, interrupt });
+    return await answer(job, model, kind, given, before);
   } finally {
     try {
       await job.close();
@@ -134,7 +171,6 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
       // Whatever the disk says, the engine's process must not outlive the job: this one would wait for it.
       if (interrupt.signal.aborted) await interrupt.leave(model);
       await model?.close();
-      interrupt.done();
     }
   }
 }
@@ -142,15 +178,9 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
 /** What the lines at the beginning of an input are like. */
 async function profileOfLines(
   beginning: BatchSource,
-  given: {
-    kind: "text" | "embedding";
-    modelPath: string;
-    load: LoadOptions;
-    values: BatchValues;
-    defaults: AnswerOptions;
-  },
+  kind: "text" | "embedding",
+  { modelPath, load, values, defaults }: Given,
 ): Promise<JobProfile | undefined> {
-  const { kind, modelPath, load, values, defaults } = given;
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const expectedTokens = values.expectTokens ?? usualAnswer;
   return await profileOf(beginning, (text) => tokenizer.tokenize(text), { kind, defaults, expectedTokens });
@@ -159,24 +189,19 @@ async function profileOfLines(
 async function answer(
   job: Job,
   model: Model | undefined,
-  given: {
-    values: BatchValues;
-    defaults: AnswerOptions;
-    source: BatchSource;
-    output: string;
-    interrupt: Interrupt;
-  },
-): Promise<void> {
-  const { values, defaults, output, interrupt } = given;
-  const view = batchView({ json: values.json ?? false });
+  kind: "text" | "embedding" | undefined,
+  { values, defaults, output, interrupt, view }: Given,
+  before: Answered | undefined,
+): Promise<Answered> {
   if (!model) {
     if (!values.json) note(texts.nothingLeft({ path: output }));
-    await view.end(await job.run(undefined), output);
-    return;
+    const end = await job.run(undefined);
+    await view.end(end, output);
+    return { end };
   }
   if (!values.json) for (const line of [oneLine(model.modelPlan), ...model.modelPlan.warnings]) note(line);
   const energy = await countEnergy(model);
-  const stopWatching = watch(job, model, view, energy);
+  const stopWatching = watch(job, model, view, energy, before);
   try {
     const end = await job.run(model, {
       defaults,
@@ -185,15 +210,24 @@ async function answer(
       ...(values.expectTokens !== undefined && { expectedTokens: values.expectTokens }),
     });
     stopWatching();
-    await view.end(end, output, await energy());
+    const all = { end: together(before?.end, end), energy: energyTogether(before?.energy, await energy()) };
+    if (end.deferred === 0 || end.isInterrupted) await view.end(all.end, output, all.energy);
+    else if (!values.json) note(texts.otherKind({ lines: formatNumber(end.deferred), kind: kind ?? "text" }));
     if (end.isInterrupted && !values.json) for (const line of interrupt.continueText()) note(line);
+    return all;
   } finally {
     stopWatching();
   }
 }
 
 /** Keeps the view up to date; what it could not ask this time it asks the next. */
-function watch(job: Job, model: Model, view: BatchView, energy: () => Promise<JobEnergy>): () => void {
+function watch(
+  job: Job,
+  model: Model,
+  view: BatchView,
+  energy: () => Promise<JobEnergy>,
+  before: Answered | undefined,
+): () => void {
   let isAsking = false;
   let isOver = false;
   const timer = setInterval(() => {
@@ -202,7 +236,11 @@ function watch(job: Job, model: Model, view: BatchView, energy: () => Promise<Jo
     Promise.all([model.memory(), model.peakMemory(), energy()])
       .then(async ([memory, peaks, taken]) => {
         const devices = reportedDevices(memory, model.modelPlan, peaks);
-        if (!isOver) await view.update(job.progress, { devices, energy: taken });
+        if (isOver) return;
+        await view.update(together(before?.end, job.progress), {
+          devices,
+          energy: energyTogether(before?.energy, taken),
+        });
       })
       .catch(() => {})
       .finally(() => {

@@ -36,6 +36,8 @@ const en = {
     `${f.done} answered, ${f.failed} failed, ${f.skipped} done before, in ${f.seconds}: ${f.path}`,
   tokens: (f: { prompt: string; cached: string; output: string; speed: string }) =>
     `${f.prompt} tokens read (${f.cached} from the cache), ${f.output} written, ${f.speed} tokens/s`,
+  otherKind: (f: { lines: string; kind: string }) =>
+    `${f.lines === "1" ? "1 line asks" : `${f.lines} lines ask`} for ${f.kind === "text" ? "embeddings" : "texts"}: they follow, with a plan of their own`,
   interrupted: "Interrupted; what ran is kept. To go on:",
   estimate: {
     lines: (f: { lines: string; bad: string }) =>
@@ -108,6 +110,8 @@ const fr: typeof en = {
     `${f.done} réponses, ${f.failed} échecs, ${f.skipped} déjà faites, en ${f.seconds} : ${f.path}`,
   tokens: (f) =>
     `${f.prompt} jetons lus (${f.cached} déjà en cache), ${f.output} écrits, ${f.speed} jetons/s`,
+  otherKind: (f) =>
+    `${f.lines === "1" ? "1 ligne demande" : `${f.lines} lignes demandent`} des ${f.kind === "text" ? "vecteurs" : "textes"} : suite, avec un plan à part`,
   interrupted: "Interrompu ; ce qui tournait est gardé. Pour continuer :",
   estimate: {
     lines: (f) =>
@@ -123,7 +127,7 @@ const fr: typeof en = {
     regime: (f) => `régime : ${f.explanation}`,
     timeReading: (f) => `temps  environ ${f.time} : ${f.prefill} jetons/s lus`,
     otherKind: (f) =>
-      `${f.lines === "1" ? "1 ligne demande" : `${f.lines} lignes demandent`} autre chose que la première (textes ou plongements) : des erreurs dans ce travail`,
+      `${f.lines === "1" ? "1 ligne demande" : `${f.lines} lignes demandent`} autre chose que la première (textes ou vecteurs) : des erreurs dans ce travail`,
   },
   energy: {
     taken: (f) => `énergie ${f.energy} (${f.places})`,

@@ -35,7 +35,7 @@ const en = {
       f.kind === "embedding"
         ? "The line asks for an embedding in a job of texts"
         : "The line asks for a text in a job of embeddings",
-    fix: "Give embeddings a job of their own: their memory is planned otherwise.",
+    fix: "Their memory is planned otherwise. Both go through one after the other where the input is a file, without --ordered and --plan; else give embeddings a job of their own.",
   }),
   "batch-template-invalid": (f: { template: string; problem: string }): ErrorText => ({
     what:
@@ -110,7 +110,7 @@ const fr: typeof en = {
       f.kind === "embedding"
         ? "La ligne demande un vecteur dans un travail de textes"
         : "La ligne demande un texte dans un travail de vecteurs",
-    fix: "Faites un travail à part pour les vecteurs : leur mémoire se prévoit autrement.",
+    fix: "Leur mémoire se prévoit autrement. Les deux passent l'un après l'autre quand l'entrée est un fichier, sans --ordered ni --plan ; sinon, faites un travail à part pour les vecteurs.",
   }),
   "batch-template-invalid": (f) => ({
     what:

@@ -26,17 +26,20 @@ it("answers each line once, bad ones with what is wrong, and has nothing left to
       JSON.stringify({ prompt: "Lily went" }),
       "no JSON",
       JSON.stringify({ custom_id: "one", prompt: "again" }),
+      JSON.stringify({ custom_id: "vector", input: "A cat sleeps." }),
       JSON.stringify({ custom_id: "tools", prompt: "x", tools: [{}] }),
     ].join("\n"),
   );
   const first = jauge(["batch", input, "-o", output, ...fast]);
-  expect(first.stderr).toContain("2 answered, 3 failed");
+  // The embedding follows the texts, in a plan of its own.
+  expect(first.stderr).toContain("3 answered, 3 failed, 0 done before");
   expect(first.status).toBe(0);
   const results = lines(output);
   expect(results.map(({ custom_id, error }) => [custom_id, error?.code ?? null]).toSorted()).toEqual(
     [
       ["line-2", null],
       ["line-3", "line-not-json"],
+      ["vector", null],
       ["one", "line-duplicate-id"],
       ["one", null],
       ["tools", "line-unsupported"],

@@ -154,6 +154,23 @@ describe("a job", () => {
     });
   });
 
+  it("leaves lines of the other kind to a run of their own where it should", async () => {
+    const job = new Case([
+      { input: "one" },
+      { prompt: "two" },
+      { custom_id: "line-1", prompt: "again" },
+      { input: "three" },
+    ]);
+    expect(await job.run({ defersOtherKind: true })).toMatchObject({
+      done: 2,
+      failed: 1,
+      deferred: 1,
+      read: 4,
+    });
+    expect(await job.run({ defersOtherKind: true })).toMatchObject({ done: 1, skipped: 3, deferred: 0 });
+    expect(job.ids.toSorted()).toEqual(["line-1", "line-1", "line-2", "line-4"]);
+  });
+
   it("ends with the first that fails where it should, and goes on when that is corrected", async () => {
     const bad = { custom_id: "new", prompt: "bad" };
     const job = new Case([...prompts(29), bad]);
@@ -354,6 +371,7 @@ describe("an interrupted job", () => {
         yield { number: 1, customId: "a", request: { kind: "chat" as const, messages: [], options: {} } };
         await new Promise(() => {});
       },
+      glance: () => Promise.reject(new Error("nobody asks")),
     };
     const running = job.run({ source }, { signal: stop.signal });
     await expect.poll(() => existsSync(job.output) && job.ids.length).toBe(1);

@@ -99,6 +99,8 @@ const samplingNames = {
   mirostat_eta: "mirostatEta",
 } as const satisfies Record<string, keyof SamplingSettings>;
 
+const samplingFields = Object.entries(samplingNames);
+
 const samplingShape = Object.fromEntries(
   Object.keys(samplingNames).map((name) => [name, number.optional()]),
 ) as Record<keyof typeof samplingNames, z.ZodOptional<z.ZodNumber>>;
@@ -175,7 +177,7 @@ function deepest(issue: z.core.$ZodIssue): { path: PropertyKey[]; problem: strin
 function answerOptions(body: Partial<z.output<z.ZodObject<typeof answerShape>>>): AnswerOptions {
   const { max_tokens, max_completion_tokens, stop, seed, logit_bias, ignore_eos, grammar } = body;
   const options: AnswerOptions = { priority: "batch" };
-  for (const [name, field] of Object.entries(samplingNames)) {
+  for (const [name, field] of samplingFields) {
     const value = body[name as keyof typeof samplingNames];
     if (value !== undefined) Object.assign(options, { [field]: value });
   }

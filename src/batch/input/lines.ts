@@ -12,14 +12,22 @@ const newline = 10;
 const carriageReturn = 13;
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/**
- * The lines of a stream of bytes that are not blank, as they come: never more than one line and one chunk in memory. Of
- * a line of more than `mostBytes` nothing is kept.
- */
+/** The lines of a stream of bytes that are not blank, one by one. */
 export async function* linesOf(
   chunks: AsyncIterable<Uint8Array>,
   mostBytes: number,
 ): AsyncGenerator<Line, void, void> {
+  for await (const lines of lineGroupsOf(chunks, mostBytes)) yield* lines;
+}
+
+/**
+ * The lines of a stream of bytes that are not blank, as they come, those of one chunk together: never more than one line
+ * and one chunk in memory. Of a line of more than `mostBytes` nothing is kept.
+ */
+export async function* lineGroupsOf(
+  chunks: AsyncIterable<Uint8Array>,
+  mostBytes: number,
+): AsyncGenerator<Line[], void, void> {
   let kept: Buffer[] = [];
   let keptBytes = 0;
   let number = 0;
@@ -41,18 +49,20 @@ export async function* linesOf(
   for await (const chunk of chunks) {
     const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let start = 0;
+    const lines: Line[] = [];
     for (let end = buffer.indexOf(newline); end >= 0; end = buffer.indexOf(newline, start)) {
       keep(buffer.subarray(start, end));
       start = end + 1;
       const line = take();
-      if (line) yield line;
+      if (line) lines.push(line);
     }
     // The chunk's memory may be used again by whoever gave it.
     if (start < buffer.length) keep(Buffer.from(buffer.subarray(start)));
+    if (lines.length > 0) yield lines;
   }
   if (keptBytes > 0) {
     const line = take();
-    if (line) yield line;
+    if (line) yield [line];
   }
 }
 

@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
 import { unreadable } from "../../gguf/byte-source.js";
 import type { BatchItem } from "../request.js";
-import { linesOf } from "./lines.js";
+import { type Line, lineGroupsOf } from "./lines.js";
 import { ReadAhead } from "./read-ahead.js";
 import { type ReadOptions, readObject, readText } from "./read-object.js";
 import { tableItems } from "./table.js";
@@ -184,14 +184,20 @@ async function* lineItems(
   format: "jsonl" | "text",
   options: ReadOptions,
 ): AsyncGenerator<BatchItem, void, void> {
-  for await (const { number, text, problem } of linesOf(chunks, mostLineBytes)) {
-    const customId = `line-${number}`;
-    if (problem === "too-long")
-      yield { number, customId, request: new JaugeError("line-too-long", { limitBytes: mostLineBytes }) };
-    else if (problem) yield { number, customId, request: new JaugeError("line-not-utf8", {}) };
-    else if (format === "text") yield readText(text, number, options);
-    else yield readJson(text, number, options);
-  }
+  for await (const lines of lineGroupsOf(chunks, mostLineBytes))
+    for (const line of lines) yield lineItem(line, format, options);
+}
+
+function lineItem(
+  { number, text, problem }: Line,
+  format: "jsonl" | "text",
+  options: ReadOptions,
+): BatchItem {
+  const customId = `line-${number}`;
+  if (problem === "too-long")
+    return { number, customId, request: new JaugeError("line-too-long", { limitBytes: mostLineBytes }) };
+  if (problem) return { number, customId, request: new JaugeError("line-not-utf8", {}) };
+  return format === "text" ? readText(text, number, options) : readJson(text, number, options);
 }
 
 function readJson(text: string, number: number, options: ReadOptions): BatchItem {
