@@ -298,27 +298,37 @@ export class Runner {
     const request = continueFrom ? { ...prepared, continueFrom } : prepared;
     const generation = this.model.submit(request);
     this.running.set(waiting, { customId, choice, request: prepared, generation });
-    generation.result
-      .then(async (result) => {
-        // What was stopped is no answer.
-        if (this.isStopped || result.finishReason === "cancelled" || line.isOver) return;
-        line.answers[choice] = { request: prepared, result };
-        if (--line.left > 0) this.partial.add(line);
-        else await this.answered(line);
-      })
-      .catch((error: unknown) => this.failed(waiting, error))
-      .finally(() => {
-        this.running.delete(waiting);
-        this.wake();
-      });
+    void this.follow(waiting, generation);
   }
 
+  /** One chain of turns for each: there are millions of them. */
+  private async follow(waiting: Waiting, generation: Generation): Promise<void> {
+    const { line, choice, request } = waiting;
+    try {
+      const result = await generation.result;
+      // What was stopped is no answer.
+      if (this.isStopped || result.finishReason === "cancelled" || line.isOver) return;
+      line.answers[choice] = { request, result };
+      if (--line.left > 0) this.partial.add(line);
+      else if (result.logprobs) await this.answered(line);
+      else this.endLine(line);
+    } catch (error) {
+      await this.failed(waiting, error);
+    } finally {
+      this.running.delete(waiting);
+      this.wake();
+    }
+  }
+
+  /** With the bytes of its tokens, for their probabilities. */
   private async answered(line: Line): Promise<void> {
+    this.endLine(line, await this.bytesOf(line.answers.flatMap(({ result }) => result.logprobs ?? [])));
+  }
+
+  private endLine(line: Line, tokenBytes?: ReadonlyMap<number, Uint8Array>): void {
     const { item, kind, readyAt, answers } = line;
-    const results = answers.map(({ result }) => result);
-    const logprobs = results.flatMap((result) => result.logprobs ?? []);
-    const tokenBytes = logprobs.length > 0 ? await this.bytesOf(logprobs) : undefined;
     this.partial.delete(line);
+    const results = answers.map(({ result }) => result);
     this.end(item, { kind, results, ...(tokenBytes && { tokenBytes }) }, readyAt);
   }
 

@@ -218,7 +218,9 @@ function summary(end: JobEnd, rates: Rates, path: string, energy?: JobEnergy): s
     seconds: clock(rates.elapsedMs),
     path,
   };
-  const speed = formatSpeed((end.outputTokens * 1000) / Math.max(1, rates.elapsedMs));
+  // Embeddings are read, and nothing is written.
+  const tokens = end.outputTokens || end.promptTokens;
+  const speed = formatSpeed((tokens * 1000) / Math.max(1, rates.elapsedMs));
   return [
     texts.finished(facts),
     texts.tokens({

@@ -59,29 +59,26 @@ export async function openSource(
   if (name === "-") return pipeSource(name, process.stdin, options);
   try {
     const file = await open(name);
-    let size: number | undefined;
-    let beginning: InputBeginning | undefined;
+    const stats = await file.stat();
+    // A pipe has no beginning that could be read twice, and is not there any more when it is closed.
+    if (!stats.isFile() && !stats.isDirectory())
+      return await pipeSource(name, file.createReadStream({ highWaterMark: chunkBytes }), options);
+    let beginning: InputBeginning;
     try {
-      const stats = await file.stat();
       if (stats.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
-      // A pipe has no beginning that could be read twice.
-      if (stats.isFile()) {
-        size = stats.size;
-        const hashed = Buffer.alloc(Math.min(known?.bytes ?? size, mostHashedBytes));
-        const { bytesRead } = await file.read(hashed, 0, hashed.length, 0);
-        beginning = {
-          bytes: bytesRead,
-          sha256: createHash("sha256").update(hashed.subarray(0, bytesRead)).digest("hex"),
-        };
-      }
+      const hashed = Buffer.alloc(Math.min(known?.bytes ?? stats.size, mostHashedBytes));
+      const { bytesRead } = await file.read(hashed, 0, hashed.length, 0);
+      beginning = {
+        bytes: bytesRead,
+        sha256: createHash("sha256").update(hashed.subarray(0, bytesRead)).digest("hex"),
+      };
     } finally {
       await file.close();
     }
-    const stream = createReadStream(name, { highWaterMark: 1 << 18 });
+    const stream = createReadStream(name, { highWaterMark: chunkBytes });
     // It is opened when it is read first; until then a failure has no listener.
     stream.on("error", () => {});
-    if (size === undefined) return await pipeSource(name, stream, options);
-    const source = await sourceOf(name, stream, options, size, beginning);
+    const source = await sourceOf(name, stream, options, stats.size, beginning);
     return withGlance(source, () => openSource(name, options, known));
   } catch (cause) {
     throw unreadable(name, cause);
@@ -89,6 +86,7 @@ export async function openSource(
 }
 
 const mostHashedBytes = 1 << 16;
+const chunkBytes = 1 << 18;
 
 type Source = Omit<BatchSource, "glance">;
 
