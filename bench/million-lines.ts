@@ -108,11 +108,24 @@ function standIn(): BatchModel {
       ...{ speculatedTokens: 0, acceptedTokens: 0 },
     },
   };
-  const generation = (): Generation => ({
-    result: new Promise((resolve) => setImmediate(() => resolve(result))),
+  // What the stand-in itself takes is no part of the job: all answers of a turn are given together.
+  let asked: ((result: GenerationResult) => void)[] = [];
+  const answer = () => {
+    const ready = asked;
+    asked = [];
+    for (const resolve of ready) resolve(result);
+  };
+  const rest = {
     soFar: { tokens: new Int32Array(0) },
     cancel() {},
     async *[Symbol.asyncIterator]() {},
+  };
+  const generation = (): Generation => ({
+    ...rest,
+    result: new Promise((resolve) => {
+      if (asked.length === 0) setImmediate(answer);
+      asked.push(resolve);
+    }),
   });
   return {
     ...{ path: "stand-in", outline: {}, plan: { sequences: 32 }, contextLength: 4096 },

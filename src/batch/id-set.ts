@@ -1,8 +1,8 @@
 import { hash as digestOf } from "node:crypto";
 
 /**
- * A set of texts in 8 bytes each, for the identities of millions of lines: it keeps 64 bits of their SHA-1. Two of ten
- * million texts share them with a probability of 3 in a million. Open addressing with linear probing.
+ * A set of texts in 8 bytes each, for the identities of millions of lines: it keeps a hash of 64 bits. Two of ten
+ * million texts share it with a probability of 3 in a million. Open addressing with linear probing.
  */
 export class IdSet {
   size = 0;
@@ -58,18 +58,41 @@ export class IdSet {
 
 const words = { high: 0, low: 0 };
 
-/** The same object each time: millions of them would be garbage. */
+/**
+ * The same object each time: millions of them would be garbage. Two hashes of 32 bits, each with its own multipliers, are
+ * an order of magnitude quicker than a digest of the library; who makes two identities meet spoils a job of their own.
+ */
 function hashOf(text: string): typeof words {
-  const digest = digestOf("sha1", text, "buffer");
-  words.high = digest.readUInt32LE(0);
+  words.high = murmur(text, 0xcc9e2d51, 0x1b873593);
   // Never 0: that is an empty entry.
-  words.low = digest.readUInt32LE(4) || 1;
+  words.low = murmur(text, 0x239b961b, 0xab0e9789) || 1;
   return words;
 }
 
-/** 64 bits of a text's SHA-1, as 16 hexadecimal digits: a name that is the same in every run. */
+/**
+ * MurmurHash3 (x86, 32 bits; Appleby, public domain) over UTF-16 code units, two to a word, with the multipliers of one
+ * of its variants.
+ */
+function murmur(text: string, first: number, second: number): number {
+  const { length } = text;
+  let hash = first;
+  for (let index = 0; index < length; index += 2) {
+    const next = index + 1 < length ? text.charCodeAt(index + 1) : 0;
+    let word = Math.imul(text.charCodeAt(index) | (next << 16), first);
+    word = Math.imul((word << 15) | (word >>> 17), second);
+    hash ^= word;
+    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
+  }
+  hash ^= 2 * length;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** A text's 64 bits as 16 hexadecimal digits: a name that is the same in every run. */
 export function shortHash(text: string): string {
-  return digestOf("sha1", text, "hex").slice(0, 16);
+  const { high, low } = hashOf(text);
+  return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
 }
 
 /** 32 bits of a text's SHA-1. */

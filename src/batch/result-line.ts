@@ -99,7 +99,10 @@ function generated(
   const bytesOf = (token: number) => tokenBytes?.get(token) ?? new Uint8Array(0);
   if (kind === "chat") {
     return {
-      ...{ id: `chatcmpl-${hash}`, object: "chat.completion", created, model },
+      id: `chatcmpl-${hash}`,
+      object: "chat.completion",
+      created,
+      model,
       choices: results.map(({ text, finishReason, logprobs }, index) => ({
         index,
         message: { role: "assistant" as const, content: text, refusal: null },
@@ -112,7 +115,10 @@ function generated(
     };
   }
   return {
-    ...{ id: `cmpl-${hash}`, object: "text_completion", created, model },
+    id: `cmpl-${hash}`,
+    object: "text_completion",
+    created,
+    model,
     choices: results.map(({ text, finishReason, logprobs }, index) => ({
       ...{ index, text, finish_reason: finishReasons[finishReason] },
       logprobs: logprobs ? completionLogprobs(logprobs, bytesOf) : null,

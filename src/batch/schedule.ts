@@ -92,11 +92,17 @@ export class Schedule<T extends Schedulable> {
 
   /** The longest of the group that saves most: the tokens that it shares, once for each but the first. */
   private largestGroup(): number {
+    const { entries } = this;
     const groups = new Map<number, { count: number; longest: number }>();
     let best = 0;
-    for (let index = 0; index < this.entries.length; index++) {
-      if (this.isLonger(index, best)) best = index;
-      const key = this.entries[index]!.beginnings[0]!;
+    let mostTokens = entries[0]!.item.expectedTokens;
+    for (let index = 0; index < entries.length; index++) {
+      const { item, beginnings } = entries[index]!;
+      if (item.expectedTokens > mostTokens) {
+        best = index;
+        mostTokens = item.expectedTokens;
+      }
+      const key = beginnings[0]!;
       if (key === 0) continue;
       const group = groups.get(key);
       if (!group) groups.set(key, { count: 1, longest: index });

@@ -15,20 +15,30 @@ export interface JobEnergy extends EnergyUse {
   total: number | undefined;
 }
 
+export interface EnergyCount {
+  /** Asks the engine, which answers between two of its steps. */
+  now(): Promise<JobEnergy>;
+  /** What was answered last. */
+  latest: JobEnergy;
+}
+
 /** Counts a model's energy from now on: loading it is no part of the job. */
-export async function countEnergy(model: Model): Promise<() => Promise<JobEnergy>> {
+export async function countEnergy(model: Model): Promise<EnergyCount> {
   const before = await model.energy();
-  return async () => {
+  const now = async () => {
     const { joules, refused } = await model.energy();
     const taken = Object.entries(joules).map(
       ([name, value]) => [name, value - (before.joules[name] ?? 0)] as const,
     );
-    return {
+    count.latest = {
       joules: Object.fromEntries(taken),
       total: taken.length === 0 ? undefined : taken.reduce((sum, [, value]) => sum + value, 0),
       ...(refused !== undefined && { refused }),
     };
+    return count.latest;
   };
+  const count: EnergyCount = { now, latest: { joules: {}, total: undefined } };
+  return count;
 }
 
 /** Of two models, one after the other. */

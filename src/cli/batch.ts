@@ -14,7 +14,7 @@ import { localized } from "../messages/locale.js";
 import { defaultModelPath, type LoadOptions, type Model } from "../model.js";
 import type { JobProfile } from "../plan/job.js";
 import { openModelFile } from "../planner/sources/open.js";
-import { countEnergy, energyTogether, type JobEnergy } from "./batch-energy.js";
+import { countEnergy, type EnergyCount, energyTogether, type JobEnergy } from "./batch-energy.js";
 import { Interrupt } from "./batch-interrupt.js";
 import {
   type BatchValues,
@@ -210,7 +210,9 @@ async function answer(
       ...(values.expectTokens !== undefined && { expectedTokens: values.expectTokens }),
     });
     stopWatching();
-    const all = { end: together(before?.end, end), energy: energyTogether(before?.energy, await energy()) };
+    // Who is interrupted does not wait for a step of the engine.
+    const taken = end.isInterrupted ? energy.latest : await energy.now();
+    const all = { end: together(before?.end, end), energy: energyTogether(before?.energy, taken) };
     if (end.deferred === 0 || end.isInterrupted) await view.end(all.end, output, all.energy);
     else if (!values.json) note(texts.otherKind({ lines: formatNumber(end.deferred), kind: kind ?? "text" }));
     if (end.isInterrupted && !values.json) for (const line of interrupt.continueText()) note(line);
@@ -225,7 +227,7 @@ function watch(
   job: Job,
   model: Model,
   view: BatchView,
-  energy: () => Promise<JobEnergy>,
+  energy: EnergyCount,
   before: Answered | undefined,
 ): () => void {
   let isAsking = false;
@@ -233,7 +235,7 @@ function watch(
   const timer = setInterval(() => {
     if (isAsking) return;
     isAsking = true;
-    Promise.all([model.memory(), model.peakMemory(), energy()])
+    Promise.all([model.memory(), model.peakMemory(), energy.now()])
       .then(async ([memory, peaks, taken]) => {
         const devices = reportedDevices(memory, model.modelPlan, peaks);
         if (isOver) return;

@@ -45,7 +45,7 @@ export class DeviceWatch {
   ) {
     const hasDevices = (engine.plan.devices?.length ?? 0) > 0;
     if (!hasDevices && !this.countsCpu) return;
-    void this.look();
+    this.lookAtCpu();
     this.timer = setInterval(() => void this.look(), intervalMs);
     this.timer.unref();
   }
@@ -71,11 +71,15 @@ export class DeviceWatch {
     clearInterval(this.timer);
   }
 
+  private lookAtCpu(): void {
+    if (this.countsCpu) this.meter.observe("host", cpuPower().packages, seconds());
+  }
+
   private async look(): Promise<void> {
     if (this.isAsking) return;
     this.isAsking = true;
     try {
-      if (this.countsCpu) this.meter.observe("host", cpuPower().packages, seconds());
+      this.lookAtCpu();
       const { restarts, plan } = this.engine;
       if (!plan.devices?.length) return;
       const used = new Set(plan.devices);
