@@ -113,7 +113,7 @@ export type ConversionHooks = Pick<
  * `makeFiles`. Returns the bytes of all files.
  */
 export async function convertModel(request: ConversionRequest, hooks: ConversionHooks): Promise<number> {
-  const model = await openModelSource(request.source, request.sourceOptions);
+  const model = await openModelSource(request.source, request.sourceOptions, hooks.kernels);
   try {
     const importance =
       request.importance === undefined ? undefined : await readImportanceMatrix(request.importance);

@@ -81,7 +81,7 @@ const alignment = 32;
  * Errors: those of `openModelSource` and `readImportanceMatrix`, `requantise-refused`, `cancelled`.
  */
 export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks): Promise<Measurement> {
-  const model = await openModelSource(request.source, request.sourceOptions);
+  const model = await openModelSource(request.source, request.sourceOptions, hooks.kernels);
   try {
     const { importance } = request;
     const matrix = importance === undefined ? undefined : await readImportanceMatrix(importance);

@@ -32,6 +32,8 @@ export interface ConvertibleTensor extends TensorShape {
    * what llama.cpp wants exact, or a quantised type that passes through as it is. Absent: as asked.
    */
   readonly keepAs?: "F32" | "F16" | TensorShape["type"];
+  /** What blocks these numbers were, where the source has blocks and something is added to what they stand for. */
+  readonly dequantisedFrom?: TensorShape["type"];
   /** Most rows that one read should ask for where more would need much memory; absent: any number. */
   readonly rowsPerRead?: number;
   /** Index of the part of a split model that it lies in; absent where there is one file. */

@@ -2,6 +2,9 @@ import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
 import { openBytes, unreadable } from "../gguf/byte-source.js";
+import type { QuantizeKernels } from "../quantize/kernels.js";
+import { openLora } from "./adapters/lora.js";
+import { mergedInto } from "./adapters/merge-converted.js";
 import type { AdapterOptions } from "./adapters/open-adapted.js";
 import { openHuggingFace } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
@@ -18,34 +21,47 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
- * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one.
- * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-needs-original`, `file-unreadable`; those of the reader.
+ * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one. `kernels`
+ * turn blocks into numbers where an adapter is merged into them; to plan what becomes of a source needs none.
+ * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`,
+ * `adapter-…`, `delta-…`, `file-unreadable`; those of the reader.
  */
-export async function openModelSource(path: string, options: SourceOptions = {}): Promise<ConvertibleModel> {
+export async function openModelSource(
+  path: string,
+  options: SourceOptions = {},
+  kernels?: QuantizeKernels,
+): Promise<ConvertibleModel> {
   if (/^(https?:\/\/|hf:)/i.test(path)) throw new JaugeError("source-remote", { path });
   const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
-  if (found.isDirectory()) return openFolder(path, options);
+  if (found.isDirectory()) return openFolder(path, options, kernels);
   const head = await headOf(path);
   if (isOfCheckpoint(head)) {
     const names = await readdir(dirname(path));
     if (names.includes("config.json") || names.includes("params.json"))
-      return openFolder(dirname(path), options);
+      return openFolder(dirname(path), options, kernels);
     if (!isJson(head)) throw unknownFolder(dirname(path), names) ?? lacking(dirname(path), "config.json");
   }
-  expectPlain(path, options);
-  return isLegacyGgml(head) ? openLegacyGgml(path, options) : openGgufModel(path);
+  expectNoDelta(path, options);
+  if (!isLegacyGgml(head)) return merged(() => openGgufModel(path), options, kernels);
+  // what is added to blocks is added to the file's own, finer values
+  const finer = () => openLegacyGgml(path, { ...options, exact: true });
+  return merged(() => openLegacyGgml(path, options), options, kernels, finer);
 }
 
-async function openFolder(folder: string, options: SourceOptions): Promise<ConvertibleModel> {
+async function openFolder(
+  folder: string,
+  options: SourceOptions,
+  kernels?: QuantizeKernels,
+): Promise<ConvertibleModel> {
   const names = await readdir(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
   // Mistral's folders have both
   if (names.includes("config.json")) return openHuggingFace(folder, options);
-  expectPlain(folder, options);
-  if (names.includes("params.json")) return openMeta(folder, options);
+  expectNoDelta(folder, options);
+  if (names.includes("params.json")) return merged(() => openMeta(folder, options), options, kernels);
   const models = names.filter(
     (name) => name.endsWith(".gguf") && !/^mmproj|-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
   );
-  if (models.length === 1) return openGgufModel(join(folder, models[0]!));
+  if (models.length === 1) return merged(() => openGgufModel(join(folder, models[0]!)), options, kernels);
   throw unknownFolder(folder, names) ?? new JaugeError("source-unconvertible", { path: folder });
 }
 
@@ -61,9 +77,35 @@ function lacking(path: string, file: string): JaugeError {
   return new JaugeError("checkpoint-file-missing", { path, file });
 }
 
-/** Only models of Hugging Face have the names and the order of rows that adapters and deltas have. */
-function expectPlain(path: string, { base, loras = [] }: SourceOptions): void {
-  if (base !== undefined || loras.length > 0) throw new JaugeError("adapter-needs-original", { path });
+/** Deltas are published in Hugging Face's format. */
+function expectNoDelta(path: string, { base }: SourceOptions): void {
+  if (base !== undefined) throw new JaugeError("delta-unrecognised", { path });
+}
+
+/** A model with adapters merged in, one after the other. `finer` opens it without what rounds its numbers. */
+async function merged(
+  open: () => Promise<ConvertibleModel>,
+  { loras = [] }: SourceOptions,
+  kernels: QuantizeKernels | undefined,
+  finer?: () => Promise<ConvertibleModel>,
+): Promise<ConvertibleModel> {
+  let model = await open();
+  // what is added next, until the sum owns it
+  const waiting: { close(): Promise<void> }[] = [];
+  try {
+    for (const [index, { path, scale }] of loras.entries()) {
+      const adapter = await openLora(path);
+      waiting.push(adapter);
+      const exact = index === 0 ? await finer?.() : undefined;
+      if (exact) waiting.push(exact);
+      model = mergedInto(model, adapter, { scale, kernels, ...(exact && { finer: exact }) });
+      waiting.length = 0;
+    }
+    return model;
+  } catch (error) {
+    await Promise.all([model, ...waiting].map((each) => each.close()));
+    throw error;
+  }
 }
 
 /** Configurations (JSON), safetensors (a length, then JSON), torch (zip, or a pickle). */

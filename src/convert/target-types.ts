@@ -26,7 +26,7 @@ export function targetTypes(
       ? unquantised
       : tensorTypesOfMix(wishes.type, mixModelOf(model, unquantised), { ...wishes, ...rules });
   for (const [index, tensor] of model.tensors.entries()) {
-    const { name, shape, type: from, keepAs } = tensor;
+    const { name, shape, keepAs, dequantisedFrom } = tensor;
     // a plain mix changes what a mix may, but where the source says what a plain file has, it has that
     const isPlain = wishes.type === "auto" || !tensorTypes[mixes[wishes.type]].quantised;
     const isNamed = wishes.tensorTypes?.some(({ pattern }) => new RegExp(pattern, "i").test(name)) ?? false;
@@ -34,7 +34,9 @@ export function targetTypes(
     const type = types[index]!;
     if ((shape[0] ?? 1) % tensorTypes[type].blockElements !== 0)
       throw new JaugeError("tensor-type-unfit", { tensor: name, type, rowLength: shape[0] ?? 1 });
-    if (type !== from && tensorTypes[from].quantised && !wishes.allowRequantize)
+    const isAgain = dequantisedFrom ? tensorTypes[type].quantised : type !== tensor.type;
+    const from = dequantisedFrom ?? tensor.type;
+    if (isAgain && tensorTypes[from].quantised && !wishes.allowRequantize)
       throw new JaugeError("requantise-refused", { path: model.path, tensor: name, from, type });
   }
   return types;

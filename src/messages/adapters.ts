@@ -16,15 +16,19 @@ const en = {
     problem: string;
   }): ErrorText => ({
     what: `${f.path}: was not made for ${f.base}: ${f.tensor}: ${f.problem}`,
-    fix: "Name the base model that adapter_config.json mentions, in Hugging Face's format.",
+    fix: "Name the base model that adapter_config.json mentions.",
   }),
   "adapter-needs-merging": (f: { path: string; tensor: string; reason: string }): ErrorText => ({
     what: `${f.path}: ${f.tensor}: ${f.reason}, which no GGUF adapter can hold`,
     fix: "Merge it into the model instead: jauge convert BASE --lora ADAPTER -o MODEL.gguf",
   }),
-  "adapter-needs-original": (f: { path: string }): ErrorText => ({
-    what: `${f.path}: is no model in Hugging Face's format, which adapters and deltas are made for`,
-    fix: "Name the folder of the original model (config.json and its weights), or run this one with --lora and a GGUF adapter.",
+  "adapter-needs-original": (f: { path: string; architecture: string; known: string[] }): ErrorText => ({
+    what: `${f.path}: adapters cannot be merged into converted models of the architecture ${f.architecture}`,
+    fix: `Name the folder of the original model (config.json and its weights). Converted models that take adapters: ${f.known.join(", ")}.`,
+  }),
+  "delta-unrecognised": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is no delta that --base could be added to`,
+    fix: "A delta is a folder with config.json and weights (Vicuna, Alpaca). Name it as the source and the original model with --base; to merge a LoRA adapter, give --lora.",
   }),
   "delta-differs": (f: { path: string; base: string; tensor: string; problem: string }): ErrorText => ({
     what: `${f.path}: is no delta of ${f.base}: ${f.tensor}: ${f.problem}`,
@@ -43,15 +47,19 @@ const fr: typeof en = {
   }),
   "adapter-base-differs": (f) => ({
     what: `${f.path} : n'est pas fait pour ${f.base} : ${f.tensor} : ${f.problem}`,
-    fix: "Donnez le modèle de base que nomme adapter_config.json, au format Hugging Face.",
+    fix: "Donnez le modèle de base que nomme adapter_config.json.",
   }),
   "adapter-needs-merging": (f) => ({
     what: `${f.path} : ${f.tensor} : ${f.reason}, ce qu'aucun adaptateur GGUF ne peut contenir`,
     fix: "Fusionnez-le plutôt dans le modèle : jauge convert BASE --lora ADAPTATEUR -o MODELE.gguf",
   }),
   "adapter-needs-original": (f) => ({
-    what: `${f.path} : n'est pas un modèle au format Hugging Face, pour lequel les adaptateurs et les deltas sont faits`,
-    fix: "Donnez le dossier du modèle d'origine (config.json et ses poids), ou lancez celui-ci avec --lora et un adaptateur GGUF.",
+    what: `${f.path} : on ne peut pas fusionner d'adaptateur dans un modèle converti d'architecture ${f.architecture}`,
+    fix: `Donnez le dossier du modèle d'origine (config.json et ses poids). Modèles convertis qui prennent des adaptateurs : ${f.known.join(", ")}.`,
+  }),
+  "delta-unrecognised": (f) => ({
+    what: `${f.path} : n'est pas un delta auquel --base puisse s'ajouter`,
+    fix: "Un delta est un dossier avec config.json et des poids (Vicuna, Alpaca). Donnez-le comme source, et le modèle d'origine avec --base ; pour fusionner un adaptateur LoRA, donnez --lora.",
   }),
   "delta-differs": (f) => ({
     what: `${f.path} : n'est pas un delta de ${f.base} : ${f.tensor} : ${f.problem}`,

@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { JaugeError } from "../../errors.js";
 import type { MetadataValue } from "../../gguf/metadata.js";
@@ -6,17 +6,17 @@ import { type TensorSource, writeGguf } from "../../gguf/writer.js";
 import { adapterProblems } from "../../messages/adapters.js";
 import { localized } from "../../messages/locale.js";
 import type { Blueprint } from "../architectures/blueprint.js";
+import { blueprintOfModel } from "../architectures/from-metadata.js";
 import { knownModel } from "../architectures/known.js";
-import type { Recipe } from "../architectures/recipe.js";
+import { openModelSource } from "../open.js";
 import { readJsonFile } from "../readers/bounded-json.js";
 import { FilePool } from "../readers/file-pool.js";
 import { BandKeeper } from "../readers/strided.js";
-import { arranged } from "../views/arranged.js";
-import { asFloat32, decoded, decoders } from "../views/decoded.js";
-import { storedView } from "../views/stored.js";
+import { decoded, decoders } from "../views/decoded.js";
 import { transposed } from "../views/transposed.js";
 import { joined, type View } from "../views/view.js";
-import { type LoraAdapter, type LoraPair, openLora } from "./lora.js";
+import { type LoraAdapter, openLora } from "./lora.js";
+import { factorsOf, fits, ModulePairs, type ModulePart, type Segment } from "./module-pairs.js";
 
 const problems = localized(adapterProblems);
 
@@ -29,7 +29,8 @@ export interface WrittenAdapter {
 
 /**
  * Writes a LoRA adapter of PEFT as a GGUF adapter in F32, for the model that jauge or llama.cpp converts from `base`: the
- * folder of a Hugging Face model or its config.json, whose weights are not needed.
+ * folder of a Hugging Face model or its config.json, whose weights are not needed, or any other model that can be
+ * converted.
  *
  * Source: convert_lora_to_gguf.py, src/llama-adapter.cpp of llama.cpp v0.5.0.
  * Errors: `adapter-…`; those of `knownModel`, of reading and of writing.
@@ -52,16 +53,29 @@ export async function writeGgufAdapter(
 }
 
 async function blueprintOf(base: string): Promise<Blueprint> {
-  const isFolder = await stat(base).then(
-    (facts) => facts.isDirectory(),
-    () => false,
-  );
-  const path = isFolder ? join(base, "config.json") : base;
+  const path = await configOf(base);
+  if (path === undefined) return await blueprintOfConverted(base);
   const pool = new FilePool();
   try {
     return knownModel(await readJsonFile(await pool.add(path), "config.json"), path).blueprint;
   } finally {
     await pool.close();
+  }
+}
+
+/** The config.json that a path means; undefined where it means a model that has none. */
+async function configOf(base: string): Promise<string | undefined> {
+  if (base.endsWith(".json")) return base;
+  const names = await readdir(base).catch(() => undefined);
+  return names?.includes("config.json") ? join(base, "config.json") : undefined;
+}
+
+async function blueprintOfConverted(base: string): Promise<Blueprint> {
+  const model = await openModelSource(base);
+  try {
+    return blueprintOfModel(model);
+  } finally {
+    await model.close();
   }
 }
 
@@ -89,10 +103,10 @@ function adapterTensors(adapter: LoraAdapter, blueprint: Blueprint, base: string
   if (whole !== undefined)
     throw new JaugeError("adapter-needs-merging", { path, tensor: whole, reason: problems.replaces() });
   const isTied = !blueprint.tensors.some(({ name }) => name === "output.weight");
-  const pairs = new NamedPairs(adapter, blueprint);
+  const pairs = new ModulePairs(adapter, blueprint);
   const bands = new BandKeeper();
   const tensors = blueprint.tensors.flatMap(({ name, shape, recipe }) => {
-    const part = pairs.partOf(recipe);
+    const part = wholePart(adapter, pairs.segmentsOf(recipe));
     if (!part) return [];
     // where it is the output matrix too, llama.cpp would multiply with matrices that are made for looking up rows
     if (name === "token_embd.weight" && isTied)
@@ -114,96 +128,36 @@ function adapterTensors(adapter: LoraAdapter, blueprint: Blueprint, base: string
   return tensors;
 }
 
-/** The pair that belongs to a tensor of the GGUF, and what happens to the rows of its product. */
-interface Part {
-  module: string;
-  pair: LoraPair;
-  /** The tensor is the transpose of `b × a`. */
-  isTransposed: boolean;
-  arrange: (rows: View) => View;
-}
-
-/** Finds the pairs of an adapter by what a blueprint calls their matrices. */
-class NamedPairs {
-  private readonly byName = new Map<string, { module: string; pair: LoraPair }>();
-  private readonly used = new Set<string>();
-
-  constructor(
-    private readonly adapter: LoraAdapter,
-    { prefix = "" }: Blueprint,
-  ) {
-    for (const [module, pair] of adapter.pairs) {
-      const name = `${module.replace("language_model.", "")}.weight`;
-      this.byName.set(name.startsWith(prefix) ? name.slice(prefix.length) : name, { module, pair });
-    }
-  }
-
-  partOf(recipe: Recipe): Part | undefined {
-    switch (recipe.kind) {
-      case "stored": {
-        const found = this.byName.get(recipe.name);
-        if (!found) return undefined;
-        this.used.add(found.module);
-        const isTransposed = found.pair.isEmbedding || this.adapter.config.isTransposed;
-        return { ...found, isTransposed, arrange: (rows) => rows };
-      }
-      case "arranged": {
-        const part = this.partOf(recipe.of);
-        return (
-          part && { ...part, arrange: (rows) => arranged(part.arrange(rows), recipe.first, recipe.axes) }
-        );
-      }
-      case "transposed": {
-        const part = this.partOf(recipe.of);
-        return part && { ...part, isTransposed: !part.isTransposed };
-      }
-      case "joined": {
-        const parts = recipe.parts.map((each) => this.partOf(each));
-        const part = parts.find((each) => each !== undefined);
-        if (!part) return undefined;
-        // parts of one matrix share their inputs; experts have matrices of their own
-        if (parts.some((each) => each?.module !== part.module)) {
-          const facts = { path: this.adapter.path, tensor: part.module, reason: problems.experts() };
-          throw new JaugeError("adapter-needs-merging", facts);
-        }
-        return { ...part, arrange: (rows) => joined(parts.map((each) => each!.arrange(rows))) };
-      }
-      case "either":
-        return recipe.choices.map((choice) => this.partOf(choice)).find((part) => part !== undefined);
-      default:
-        return undefined;
-    }
-  }
-
-  /** A module that no tensor is made from. */
-  unused(): string | undefined {
-    return [...this.adapter.pairs.keys()].find((module) => !this.used.has(module));
-  }
+/** What adds to all of a tensor's rows; undefined where nothing adds to any. */
+function wholePart({ path }: LoraAdapter, segments: readonly Segment[]): ModulePart | undefined {
+  const part = segments.find((segment) => segment.part !== undefined)?.part;
+  if (!part || segments.length === 1) return part;
+  // parts of one matrix share their inputs; experts have matrices of their own
+  if (segments.some((segment) => segment.part?.module !== part.module))
+    throw new JaugeError("adapter-needs-merging", { path, tensor: part.module, reason: problems.experts() });
+  return { ...part, arrange: (rows) => joined(segments.map((segment) => segment.part!.arrange(rows))) };
 }
 
 function tensorsOf(
   adapter: LoraAdapter,
   name: string,
   shape: readonly number[],
-  { module, pair, isTransposed, arrange }: Part,
+  part: ModulePart,
   base: string,
   bands: BandKeeper,
 ): TensorSource[] {
-  const rank = pair.rank;
-  const down = asFloat32(storedView(pair.a, pair.a.shape[1]!));
-  // llama.cpp has one alpha for all matrices: where theirs is another, it is in the numbers
-  const up = multiplied(asFloat32(storedView(pair.b, rank)), (pair.scale * rank) / alphaOf(adapter));
-  const left = arrange(isTransposed ? transposed(down, bands) : up);
-  const right = isTransposed ? transposed(up, bands) : down;
-  const [columns = 0, rows = 0] = shape;
-  if (shape.length !== 2 || right.rowBytes !== 4 * columns || left.rows !== rows) {
-    const shapes = { shape: `[${left.rows}, ${right.rowBytes / 4}]`, base: `[${rows}, ${columns}]` };
+  const { module, pair, added, stored } = part;
+  if (shape.length !== 2 || !fits(part)) {
+    const shapes = { shape: `[${added.join(", ")}]`, base: `[${stored.join(", ")}]` };
     const facts = { path: adapter.path, base, tensor: module, problem: problems.shape(shapes) };
     throw new JaugeError("adapter-base-differs", facts);
   }
+  // llama.cpp has one alpha for all matrices: where theirs is another, it is in the numbers
+  const factor = (pair.scale * pair.rank) / alphaOf(adapter);
+  const { left, right, up } = factorsOf(part, bands, (values) => multiplied(values, factor));
   // rows of the embedding are looked up, not multiplied: see build_inp_embd in src/llama-graph.cpp
   const isLookup = name === "token_embd.weight";
-  const [a, b] = isLookup ? [left, isTransposed ? up : transposed(right, bands)] : [right, left];
+  const [a, b] = isLookup ? [left, part.isTransposed ? up : transposed(right, bands)] : [right, left];
   return [source(`${name}.lora_a`, a), source(`${name}.lora_b`, b)];
 }
 

@@ -7,6 +7,7 @@ import { asFloat32 } from "../views/decoded.js";
 import { isFloat, storedView } from "../views/stored.js";
 import { findInBase } from "./base-names.js";
 import type { LoraAdapter, LoraPair } from "./lora.js";
+import { addProduct, FactorCache, type Factors } from "./product.js";
 import { byRows } from "./sum-rows.js";
 
 const problems = localized(adapterProblems);
@@ -64,77 +65,15 @@ function adapted(
   const view = asFloat32(storedView(tensor, columns!));
   const read = byRows(columns!, async (block, firstRow) => {
     const bytes = new Uint8Array(block.buffer, block.byteOffset, block.byteLength);
-    const [{ left, right }] = await Promise.all([
-      factors.of(pair, isTransposed),
+    const [product] = await Promise.all([
+      factors.of(pair, () => load(pair, isTransposed)),
       view.readRows(bytes, firstRow),
     ]);
-    addProduct(block, left, right, {
-      firstRow,
-      columns: columns!,
-      rank: pair.rank,
-      scale: scale * pair.scale,
-    });
+    const place = { firstRow, columns: columns!, rank: pair.rank, scale: scale * pair.scale };
+    addProduct(block, product, place);
   });
   return { name: tensor.name, type: "F32", shape: tensor.shape, read };
 }
-
-/** Adds rows of `scale × left × right` to a block of rows; `left` has `rank` columns, `right` as many rows. */
-function addProduct(
-  block: Float32Array,
-  left: Float32Array,
-  right: Float32Array,
-  { firstRow, columns, rank, scale }: { firstRow: number; columns: number; rank: number; scale: number },
-): void {
-  const rows = block.length / columns;
-  for (let row = 0; row < rows; row++) {
-    const start = row * columns;
-    const from = (firstRow + row) * rank;
-    let k = 0;
-    // four at a time: the block is read and written a quarter as often
-    for (; k + 4 <= rank; k += 4) {
-      const [w, x, y, z] = [left[from + k]!, left[from + k + 1]!, left[from + k + 2]!, left[from + k + 3]!];
-      const [a, b, c, d] = [scale * w, scale * x, scale * y, scale * z];
-      let at = k * columns;
-      for (let column = 0; column < columns; column++, at++) {
-        block[start + column]! +=
-          a * right[at]! +
-          b * right[at + columns]! +
-          c * right[at + 2 * columns]! +
-          d * right[at + 3 * columns]!;
-      }
-    }
-    for (; k < rank; k++) {
-      const a = scale * left[from + k]!;
-      const at = k * columns;
-      for (let column = 0; column < columns; column++) block[start + column]! += a * right[at + column]!;
-    }
-  }
-}
-
-/** The two matrices of a product, row by row. */
-interface Factors {
-  left: Float32Array;
-  right: Float32Array;
-}
-
-/** Keeps the factors of the matrices that were read last: a model is read matrix after matrix. */
-class FactorCache {
-  private readonly kept = new Map<LoraPair, Promise<Factors>>();
-
-  of(pair: LoraPair, isTransposed: boolean): Promise<Factors> {
-    const factors = this.kept.get(pair) ?? load(pair, isTransposed);
-    this.kept.delete(pair);
-    this.kept.set(pair, factors);
-    // a read that failed is tried again
-    factors.catch(() => this.kept.delete(pair));
-    for (const oldest of this.kept.keys()) {
-      if (this.kept.size <= mostKept) break;
-      this.kept.delete(oldest);
-    }
-    return factors;
-  }
-}
-const mostKept = 3;
 
 async function load({ a, b }: LoraPair, isTransposed: boolean): Promise<Factors> {
   const [down, up] = await Promise.all([floatsOf(a), floatsOf(b)]);
@@ -146,7 +85,7 @@ async function load({ a, b }: LoraPair, isTransposed: boolean): Promise<Factors>
 }
 
 /** All of a small matrix. */
-export async function floatsOf(tensor: StoredTensor): Promise<Float32Array> {
+async function floatsOf(tensor: StoredTensor): Promise<Float32Array> {
   const [rows, columns] = tensor.shape as [number, number];
   const values = new Float32Array(rows * columns);
   if (values.length > 0)
@@ -155,7 +94,7 @@ export async function floatsOf(tensor: StoredTensor): Promise<Float32Array> {
 }
 
 /** A matrix by columns. */
-export function turned(values: Float32Array, [rows, columns]: readonly [number, number]): Float32Array {
+function turned(values: Float32Array, [rows, columns]: readonly [number, number]): Float32Array {
   const result = new Float32Array(values.length);
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++)
