@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import fc from "fast-check";
 import { openCheckpoint } from "../src/convert/readers/open-checkpoint.js";
 import { isJaugeError } from "../src/errors.js";
@@ -18,12 +18,16 @@ const seed = Number(process.argv[3] ?? 1);
 const mostBytes = 1024 * 1024 * 1024;
 const mostMs = 10_000;
 
-const fixtures = resolve("test/fixtures/torch");
-const names = (await readdir(fixtures)).filter((name) => name.endsWith(".pth"));
+const fixtures = ["torch", "flax"].map((name) => resolve("test/fixtures", name));
+const files = (
+  await Promise.all(fixtures.map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))))
+)
+  .flat()
+  .filter((path) => !path.endsWith(".json"));
 const originals: [string, Buffer][] = [
   ["safetensors", safetensorsFile({ a: counting([3, 4]), b: counting([5]) }, { format: "pt" })],
   ...(await Promise.all(
-    names.map(async (name): Promise<[string, Buffer]> => [name, await readFile(join(fixtures, name))]),
+    files.map(async (path): Promise<[string, Buffer]> => [basename(path), await readFile(path)]),
   )),
 ];
 const folder = await mkdtemp(join(tmpdir(), "jauge-fuzz-"));

@@ -1,5 +1,6 @@
 import { basename, resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
+import { newRowRules } from "../convert/adapters/delta.js";
 import type { ConversionRequest } from "../convert/conversion.js";
 import { tensorTypes } from "../gguf/tensor-types.js";
 import { mergingMessages } from "../messages/adapters.js";
@@ -20,7 +21,7 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
-import { anyText, commaList, integer, positive, scaledAdapters } from "./option-values.js";
+import { anyText, commaList, integer, oneOf, positive, scaledAdapters } from "./option-values.js";
 
 const texts = localized(conversionMessages);
 const mergingTexts = localized(mergingMessages);
@@ -34,6 +35,7 @@ const adapterOptions = {
   lora: list("--lora <FOLDER,...>", commaList(anyText)),
   loraScaled: list("--lora-scaled <FOLDER:SCALE,...>", scaledAdapters),
   base: value("--base <MODEL>", anyText),
+  newRows: value("--new-rows <RULE>", oneOf(newRowRules)),
 };
 /** What a source may leave unsaid. */
 const sourceOptions = {
@@ -69,7 +71,10 @@ export function convertCommand(): CommandPart {
       "jauge convert Mixtral-8x7B/ -o mixtral.gguf --type Q3_K_M --imatrix mixtral.imatrix.gguf",
       "jauge convert ggml-alpaca-7b-q4.bin -o alpaca.gguf --type auto",
       "jauge convert llama-7b-hf/ --lora alpaca-lora-7b/ -o alpaca.gguf",
+      "jauge convert LLaMA/7B/ --lora alpaca-lora-7b/ -o alpaca.gguf",
       "jauge convert vicuna-7b-delta-v1.1/ --base llama-7b-hf/ -o vicuna.gguf",
+      "jauge convert alpaca-7b-wdiff/ --base llama-7b-hf/ --new-rows mean -o alpaca.gguf",
+      "jauge convert koala_7b_diff_v2 --base LLaMA/7B/ -o koala.gguf",
       "jauge convert Qwen3-8B/ --type Q5_K_M --dry-run",
     ),
   );
@@ -103,9 +108,18 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
 }
 
 /** What is merged into the source. */
-function merged({ base, lora = [], loraScaled = [] }: ConvertValues): ConversionRequest["sourceOptions"] {
+function merged({
+  base,
+  newRows,
+  lora = [],
+  loraScaled = [],
+}: ConvertValues): ConversionRequest["sourceOptions"] {
   const loras = [...lora.map((path) => ({ path, scale: 1 })), ...loraScaled];
-  return { ...(base === undefined ? {} : { base }), ...(loras.length > 0 ? { loras } : {}) };
+  return {
+    ...(base === undefined ? {} : { base }),
+    ...(newRows === undefined ? {} : { newRows }),
+    ...(loras.length > 0 ? { loras } : {}),
+  };
 }
 
 /** What the options say of the source. */

@@ -1,7 +1,9 @@
 import { basename, join, resolve } from "node:path";
 import { JaugeError } from "../errors.js";
 import { type AdapterOptions, openAdapted } from "./adapters/open-adapted.js";
+import type { Heads } from "./adapters/usual-names.js";
 import { assemble } from "./architectures/assemble.js";
+import type { Blueprint } from "./architectures/blueprint.js";
 import { knownModel } from "./architectures/known.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import type { ConvertibleModel } from "./model.js";
@@ -12,7 +14,7 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
 /**
  * Opens a folder as Hugging Face has them: config.json, weights, the tokenizer's files, generation_config.json. Adapters
- * and the base of a delta are added to the weights.
+ * and the base of a delta, which may be a checkpoint of Meta's, are added to the weights.
  *
  * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
  * `file-unreadable`.
@@ -27,7 +29,7 @@ export async function openHuggingFace(
   const method = config.object("quantization_config").string("quant_method");
   if (method !== undefined && !(method === "mxfp4" && blueprint.architecture === "gpt-oss"))
     throw new JaugeError("weights-quantised", { path, method });
-  const checkpoint = await openAdapted(folder, options);
+  const checkpoint = await openAdapted(folder, options, headsOf(blueprint));
   try {
     const tensors = assemble(blueprint, checkpoint);
     const tokenizer = await readTokenizer({
@@ -51,6 +53,13 @@ export async function openHuggingFace(
   }
 }
 
+/** Of a LLaMA, whose tensors may have the names and the order of rows that Meta gave them. */
+export function headsOf({ architecture, hyperparameters }: Blueprint): Heads | undefined {
+  if (architecture !== "llama") return undefined;
+  const number = (key: string) => Number(hyperparameters.get(key)?.value);
+  return { heads: number("attention.head_count"), kvHeads: number("attention.head_count_kv") };
+}
+
 /** A path of somebody's computer is no name. */
 function identifiersOf(stated: string | undefined, folder: string): string[] {
   const name = basename(resolve(folder));
@@ -63,7 +72,7 @@ async function generationOf(folder: string): Promise<Record<string, unknown>> {
   return isObject(parsed) ? parsed : {};
 }
 
-async function readJson(path: string): Promise<unknown> {
+export async function readJson(path: string): Promise<unknown> {
   const pool = new FilePool();
   try {
     return await readJsonFile(await pool.add(path), basename(path));

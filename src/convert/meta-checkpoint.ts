@@ -5,7 +5,7 @@ import { assemble } from "./architectures/assemble.js";
 import type { Blueprint } from "./architectures/blueprint.js";
 import { Config } from "./architectures/config.js";
 import { validate } from "./architectures/known.js";
-import { llama, metaNames } from "./architectures/llama.js";
+import { type LlamaNames, llama, metaNames } from "./architectures/llama.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import type { ConvertibleModel } from "./model.js";
@@ -48,24 +48,29 @@ export async function openMeta(folder: string, options: TokenizerOptions = {}): 
 }
 
 /**
- * LLaMA with Meta's names. What params.json leaves out is read off the weights.
+ * LLaMA as params.json describes it, with Meta's names or those given. What it leaves out is read off the weights.
  * Errors: `source-config-invalid`, `weights-missing`.
  */
-export function metaBlueprint(parameters: MetaParameters, checkpoint: Checkpoint, path: string): Blueprint {
+export function metaBlueprint(
+  parameters: MetaParameters,
+  checkpoint: Checkpoint,
+  path: string,
+  names: LlamaNames = metaNames,
+): Blueprint {
   const { dim, n_layers, n_heads, n_kv_heads = n_heads, norm_eps, rope_theta } = parameters;
   const config = new Config(path, {
     hidden_size: dim,
     num_hidden_layers: n_layers,
     num_attention_heads: n_heads,
     num_key_value_heads: n_kv_heads,
-    intermediate_size: rowsOf(checkpoint, "layers.0.feed_forward.w1.weight"),
-    vocab_size: rowsOf(checkpoint, "tok_embeddings.weight"),
+    intermediate_size: rowsOf(checkpoint, `${names.layers}0.${names.feedForward[0]}.weight`),
+    vocab_size: rowsOf(checkpoint, `${names.embedding}.weight`),
     max_position_embeddings: contextLength(parameters),
     rms_norm_eps: norm_eps,
     rope_theta,
     ...(parameters.use_scaled_rope && { rope_scaling: scaledRope(parameters) }),
   });
-  const blueprint = llama(config, metaNames);
+  const blueprint = llama(config, names);
   validate(blueprint, path);
   return blueprint;
 }
@@ -100,7 +105,7 @@ function rowsOf(checkpoint: Checkpoint, name: string): number {
 }
 
 /** LLaMA 1 has one tokenizer above the folders of its sizes. */
-async function tokenizerFolder(folder: string): Promise<string> {
+export async function tokenizerFolder(folder: string): Promise<string> {
   const has = (where: string) =>
     access(join(where, "tokenizer.model")).then(
       () => true,
@@ -110,7 +115,7 @@ async function tokenizerFolder(folder: string): Promise<string> {
   return !(await has(folder)) && (await has(above)) ? above : folder;
 }
 
-async function parametersOf(path: string): Promise<MetaParameters> {
+export async function parametersOf(path: string): Promise<MetaParameters> {
   const pool = new FilePool();
   try {
     return await readMetaParameters(await pool.add(path));

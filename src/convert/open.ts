@@ -6,10 +6,12 @@ import type { QuantizeKernels } from "../quantize/kernels.js";
 import { openLora } from "./adapters/lora.js";
 import { mergedInto } from "./adapters/merge-converted.js";
 import type { AdapterOptions } from "./adapters/open-adapted.js";
+import { openEasyLm } from "./easylm.js";
 import { openHuggingFace } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
 import { openMeta } from "./meta-checkpoint.js";
 import type { ConvertibleModel } from "./model.js";
+import { isFlaxStream } from "./readers/flax.js";
 import { openGgufModel } from "./readers/gguf-model.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 
@@ -21,10 +23,11 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
- * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one. `kernels`
- * turn blocks into numbers where an adapter is merged into them; to plan what becomes of a source needs none.
- * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`,
- * `adapter-…`, `delta-…`, `file-unreadable`; those of the reader.
+ * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one; a file of
+ * EasyLM's. `kernels` turn blocks into numbers where an adapter is merged into them; to plan what becomes of a source
+ * needs none.
+ * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
+ * `delta-…`, `easylm-alone`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(
   path: string,
@@ -41,6 +44,7 @@ export async function openModelSource(
       return openFolder(dirname(path), options, kernels);
     if (!isJson(head)) throw unknownFolder(dirname(path), names) ?? lacking(dirname(path), "config.json");
   }
+  if (isFlaxStream(head)) return openEasyLm(path, options);
   expectNoDelta(path, options);
   if (!isLegacyGgml(head)) return merged(() => openGgufModel(path), options, kernels);
   // what is added to blocks is added to the file's own, finer values

@@ -28,11 +28,19 @@ const en = {
   }),
   "delta-unrecognised": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is no delta that --base could be added to`,
-    fix: "A delta is a folder with config.json and weights (Vicuna, Alpaca). Name it as the source and the original model with --base; to merge a LoRA adapter, give --lora.",
+    fix: "A delta is a folder with config.json and weights (Vicuna, Alpaca) or a file of EasyLM's (Koala). Name it as the source and the original model with --base; to merge a LoRA adapter, give --lora.",
   }),
   "delta-differs": (f: { path: string; base: string; tensor: string; problem: string }): ErrorText => ({
     what: `${f.path}: is no delta of ${f.base}: ${f.tensor}: ${f.problem}`,
-    fix: "Name the original model that the delta was made from, in the same format (Hugging Face's).",
+    fix: "Name the original model that the delta was made from, as published by Hugging Face or Meta.",
+  }),
+  "delta-new-rows": (f: { path: string; base: string; tensor: string; rows: number }): ErrorText => ({
+    what: `${f.path}: ${f.tensor} has ${f.rows} ${f.rows === 1 ? "row" : "rows"} more than that of ${f.base}, and a delta does not say what was subtracted from those`,
+    fix: "Give --new-rows mean for Stanford Alpaca (the mean of the base's rows), --new-rows zeros for Vicuna.",
+  }),
+  "easylm-alone": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is a file of EasyLM's, which says nothing of heads and tokens`,
+    fix: "For a delta (Koala), name the original model with --base: a folder with config.json or params.json, and tokenizer.model. For a whole model, put config.json and tokenizer.model beside the file.",
   }),
 };
 
@@ -59,11 +67,19 @@ const fr: typeof en = {
   }),
   "delta-unrecognised": (f) => ({
     what: `${f.path} : n'est pas un delta auquel --base puisse s'ajouter`,
-    fix: "Un delta est un dossier avec config.json et des poids (Vicuna, Alpaca). Donnez-le comme source, et le modèle d'origine avec --base ; pour fusionner un adaptateur LoRA, donnez --lora.",
+    fix: "Un delta est un dossier avec config.json et des poids (Vicuna, Alpaca) ou un fichier d'EasyLM (Koala). Donnez-le comme source, et le modèle d'origine avec --base ; pour fusionner un adaptateur LoRA, donnez --lora.",
   }),
   "delta-differs": (f) => ({
     what: `${f.path} : n'est pas un delta de ${f.base} : ${f.tensor} : ${f.problem}`,
-    fix: "Donnez le modèle d'origine dont le delta a été tiré, dans le même format (celui de Hugging Face).",
+    fix: "Donnez le modèle d'origine dont le delta a été tiré, au format Hugging Face ou de Meta.",
+  }),
+  "delta-new-rows": (f) => ({
+    what: `${f.path} : ${f.tensor} a ${f.rows} ${f.rows === 1 ? "ligne" : "lignes"} de plus que celui de ${f.base}, et un delta ne dit pas ce qui en a été soustrait`,
+    fix: "Donnez --new-rows mean pour Stanford Alpaca (la moyenne des lignes du modèle de base), --new-rows zeros pour Vicuna.",
+  }),
+  "easylm-alone": (f) => ({
+    what: `${f.path} : est un fichier d'EasyLM, qui ne dit rien des têtes ni des tokens`,
+    fix: "Pour un delta (Koala), donnez le modèle d'origine avec --base : un dossier avec config.json ou params.json, et tokenizer.model. Pour un modèle entier, mettez config.json et tokenizer.model à côté du fichier.",
   }),
 };
 
@@ -108,7 +124,7 @@ const cliEn = {
   description: "Write a LoRA adapter of PEFT as a GGUF adapter, for --lora",
   folder: "folder of the adapter: adapter_config.json and adapter_model.safetensors or .bin",
   options: {
-    base: "the model it was trained on: its folder or its config.json; no weights are needed",
+    base: "the model it was trained on: its folder or config.json (no weights are needed), or a converted one",
     output: "file to write (the adapter's name with .gguf)",
     force: "replace a file that is there already",
   },
@@ -119,7 +135,7 @@ const cliFr: typeof cliEn = {
   description: "Écrit un adaptateur LoRA de PEFT en adaptateur GGUF, pour --lora",
   folder: "dossier de l'adaptateur : adapter_config.json et adapter_model.safetensors ou .bin",
   options: {
-    base: "le modèle sur lequel il a été entraîné : son dossier ou son config.json ; les poids ne servent pas",
+    base: "le modèle sur lequel il a été entraîné : son dossier ou config.json (les poids ne servent pas), ou un modèle converti",
     output: "fichier à écrire (le nom de l'adaptateur avec .gguf)",
     force: "remplace un fichier qui existe déjà",
   },
@@ -133,7 +149,8 @@ const mergingEn = {
   options: {
     lora: "LoRA adapters of PEFT to merge into the weights (folders)",
     loraScaled: "LoRA adapters with a scale each",
-    base: "the model that the source is a delta of (Vicuna, Koala)",
+    base: "the model that the source is a delta of (Vicuna, Alpaca, Koala): a folder of Hugging Face's or Meta's",
+    newRows: "what a delta's base had for added tokens: zeros (Vicuna), mean (Alpaca)",
   },
 };
 const mergingFr: typeof mergingEn = {
@@ -141,7 +158,8 @@ const mergingFr: typeof mergingEn = {
   options: {
     lora: "adaptateurs LoRA de PEFT à fusionner dans les poids (dossiers)",
     loraScaled: "adaptateurs LoRA, chacun avec un facteur",
-    base: "le modèle dont la source est un delta (Vicuna, Koala)",
+    base: "le modèle dont la source est un delta (Vicuna, Alpaca, Koala) : un dossier de Hugging Face ou de Meta",
+    newRows: "ce que la base d'un delta avait pour les tokens ajoutés : zeros (Vicuna), mean (Alpaca)",
   },
 };
 /** What `jauge convert` merges. */

@@ -4,7 +4,7 @@ import type { ErrorText } from "./error-text.js";
 const en = {
   "checkpoint-unrecognised": (f: { path: string; looksLike: string }): ErrorText => ({
     what: `${f.path}: is no checkpoint (${f.looksLike})`,
-    fix: "Name a .safetensors file, a file of torch.save, or a folder that holds one model in either format.",
+    fix: "Name a .safetensors file, a file of torch.save or of EasyLM, or a folder that holds one model in either format.",
   }),
   "checkpoint-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
     what: `${f.path}: ${f.field}: ${f.problem}`,
@@ -44,7 +44,7 @@ const en = {
 const fr: typeof en = {
   "checkpoint-unrecognised": (f) => ({
     what: `${f.path} : n'est pas un fichier de poids connu (${f.looksLike})`,
-    fix: "Donnez un fichier .safetensors, un fichier de torch.save, ou un dossier qui contient un seul modèle dans l'un de ces formats.",
+    fix: "Donnez un fichier .safetensors, un fichier de torch.save ou d'EasyLM, ou un dossier qui contient un seul modèle dans l'un de ces formats.",
   }),
   "checkpoint-malformed": (f) => ({
     what: `${f.path} : ${f.field} : ${f.problem}`,
@@ -94,6 +94,11 @@ const problemsEn = {
   outsideStorage: (f: { needed: number; elements: number }) =>
     `reaches to element ${f.needed} of a storage of ${f.elements}`,
   outsideFile: () => "lies outside the file",
+  outsideItem: (f: { position: number }) =>
+    `what begins at byte ${f.position} does not fit what it stands in`,
+  msgpack: (f: { position: number; code: number }) =>
+    `at byte ${f.position}: ${f.code} begins nothing in MessagePack`,
+  notOfLlama: () => "is no tensor of EasyLM's LLaMA",
   duplicate: () => "is there twice",
   notBesideIndex: (f: { file: string }) => `"${f.file}" is no name of a file beside the index`,
   compressed: (f: { method: number }) => `is compressed (zip method ${f.method}), torch.save stores`,
@@ -136,6 +141,9 @@ const problemsFr: typeof problemsEn = {
   notContiguous: () => "ses données chevauchent celles d'un autre tenseur ou laissent un trou",
   outsideStorage: (f) => `va jusqu'à l'élément ${f.needed} d'un stockage de ${f.elements}`,
   outsideFile: () => "se trouve hors du fichier",
+  outsideItem: (f) => `ce qui commence à l'octet ${f.position} dépasse ce qui le contient`,
+  msgpack: (f) => `à l'octet ${f.position} : ${f.code} ne commence rien en MessagePack`,
+  notOfLlama: () => "n'est pas un tenseur du LLaMA d'EasyLM",
   duplicate: () => "s'y trouve deux fois",
   notBesideIndex: (f) => `« ${f.file} » n'est pas le nom d'un fichier à côté de l'index`,
   compressed: (f) => `est compressé (méthode zip ${f.method}), torch.save ne comprime pas`,

@@ -8,6 +8,7 @@ import { openModelSource } from "../../src/convert/open.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { failure } from "../engine/harness.js";
 import { storiesPath, temporaryFolder } from "../gguf/temporary.js";
+import { asMeta } from "./adapters/meta-names.js";
 import { engineLogits } from "./architectures/engine-logits.js";
 import { randomWeights, rowsOf } from "./architectures/random-model.js";
 import { tinyConfigs } from "./architectures/tiny-configs.js";
@@ -210,20 +211,6 @@ describe("a folder whose weights are not what its configuration says is refused"
 });
 
 describe("a checkpoint of Meta's", () => {
-  /** What Meta calls LLaMA's tensors. */
-  const metaNames: [RegExp, string][] = [
-    [/^model\.embed_tokens/, "tok_embeddings"],
-    [/^model\.norm/, "norm"],
-    [/^lm_head/, "output"],
-    [/^model\.layers/, "layers"],
-    [/self_attn\.([qkvo])_proj/, "attention.w$1"],
-    [/input_layernorm/, "attention_norm"],
-    [/post_attention_layernorm/, "ffn_norm"],
-    [/mlp\.gate_proj/, "feed_forward.w1"],
-    [/mlp\.down_proj/, "feed_forward.w2"],
-    [/mlp\.up_proj/, "feed_forward.w3"],
-  ];
-
   it("becomes what the same model from Hugging Face becomes", async () => {
     const settings = {
       ...config,
@@ -240,14 +227,10 @@ describe("a checkpoint of Meta's", () => {
       ...{ dim: 64, n_layers: 2, n_heads: 4, n_kv_heads: 2, norm_eps: 1e-5, vocab_size: -1 },
       ...{ rope_theta: 500_000, use_scaled_rope: true, multiple_of: 32 },
     };
-    const named = Array.from(weights, ([name, tensor]): [string, MemoryTensor] => [
-      metaNames.reduce((text, [pattern, meta]) => text.replace(pattern, meta), name),
-      turned(name, tensor),
-    ]);
     const folder = await writeFolder(
       "Llama-3.2",
       { "params.json": parameters },
-      new Map(named),
+      asMeta(weights, 4, 2),
       "consolidated.00.pth",
     );
     const ours = await openModelSource(folder);
@@ -259,23 +242,6 @@ describe("a checkpoint of Meta's", () => {
     expect(text(ours, "tokenizer.ggml.model")).toBe("llama");
     await Promise.all([ours.close(), theirs.close()]);
   });
-
-  /** Hugging Face's rows of Q and K, back to Meta's: pairs where there are halves. Written out, element by element. */
-  function turned(name: string, tensor: MemoryTensor): MemoryTensor {
-    const heads = /q_proj/.test(name) ? 4 : /k_proj/.test(name) ? 2 : 0;
-    if (heads === 0) return tensor;
-    const [rows = 0, columns = 0] = tensor.shape;
-    const size = rows / heads;
-    const values = new Float32Array(tensor.bytes.buffer);
-    const result = new Float32Array(values.length);
-    for (let row = 0; row < rows; row++) {
-      const [head, at] = [Math.floor(row / size), row % size];
-      const to = head * size + (at < size / 2 ? 2 * at : 2 * (at - size / 2) + 1);
-      for (let column = 0; column < columns; column++)
-        result[to * columns + column] = values[row * columns + column]!;
-    }
-    return float32Tensor(tensor.shape, result);
-  }
 });
 
 describe("opening a source", () => {

@@ -71,7 +71,7 @@ export function mergedInto(
     const known = tensors[place]!;
     const isReplaced = known !== model.tensors[place];
     const exact = isReplaced ? known : (finer.tensors[place] ?? known);
-    if (tensorTypes[exact.type].quantised) dequantised++;
+    if (tensorTypes[known.type].quantised) dequantised++;
     const sum = new Sum(model, adapter, exact, segments, shape, { scale, factors, floats });
     tensors[place] = {
       ...withoutBlocks(known),

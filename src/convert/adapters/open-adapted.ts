@@ -1,27 +1,41 @@
 import type { Checkpoint } from "../checkpoint.js";
 import { openCheckpoint } from "../readers/open-checkpoint.js";
-import { withDelta } from "./delta.js";
+import { type NewRows, withDelta } from "./delta.js";
 import { openLora } from "./lora.js";
 import { withLora } from "./merge.js";
+import { type Heads, inUsualNames } from "./usual-names.js";
 
 /** What is added to the weights of a source while they are read. Plain data. */
 export interface AdapterOptions {
   /** The model that the source is a delta of: its folder, or a file of its weights. */
   base?: string;
+  /** What the base's rows for new tokens were before the delta was made. */
+  newRows?: NewRows;
   /** Folders of LoRA adapters, merged in this order. */
   loras?: readonly { path: string; scale: number }[];
 }
 
-/** Opens weights, with what is to be added to them. Errors: those of `openCheckpoint`, `withDelta` and `withLora`. */
-export async function openAdapted(path: string, { base, loras = [] }: AdapterOptions): Promise<Checkpoint> {
-  let checkpoint = await openCheckpoint(path);
+/**
+ * Opens weights, with what is to be added to them. LLaMA's have the names of transformers where `heads` are given,
+ * whatever names the files have. Errors: those of `openCheckpoint`, `withDelta` and `withLora`.
+ */
+export async function openAdapted(
+  path: string,
+  { base, newRows, loras = [] }: AdapterOptions,
+  heads?: Heads,
+): Promise<Checkpoint> {
+  const open = async (path: string) => {
+    const checkpoint = await openCheckpoint(path);
+    return heads ? inUsualNames(checkpoint, heads) : checkpoint;
+  };
+  let checkpoint = await open(path);
   // what is added next, until the sum owns it
   let added: { close(): Promise<void> } | undefined;
   try {
     if (base !== undefined) {
-      const whole = await openCheckpoint(base);
+      const whole = await open(base);
       added = whole;
-      checkpoint = withDelta(whole, checkpoint);
+      checkpoint = withDelta(whole, checkpoint, newRows);
       added = undefined;
     }
     for (const { path, scale } of loras) {

@@ -2,9 +2,7 @@ import { JaugeError } from "../../errors.js";
 import type { WritableValue } from "../../gguf/encode.js";
 import type { ConvertibleModel } from "../model.js";
 import type { Blueprint } from "./blueprint.js";
-import { Config } from "./config.js";
 import { knownModel } from "./known.js";
-import { type LlamaNames, llama } from "./llama.js";
 
 /**
  * How a model that has GGUF's names already (a GGUF, a GGML file of 2023, a checkpoint of Meta's) is made from the
@@ -23,19 +21,6 @@ export function blueprintOfModel(model: ModelFacts): Blueprint {
       known: Object.keys(origins),
     });
   return knownModel(values, model.path).blueprint;
-}
-
-/** The same for a LLaMA whose tensors have other names. Errors: `adapter-needs-original`, `source-config-invalid`. */
-export function llamaBlueprintOfModel(model: ModelFacts, names: LlamaNames): Blueprint {
-  const facts = new Facts(model);
-  const values = facts.architecture === "llama" ? configOf(facts) : undefined;
-  if (!values)
-    throw new JaugeError("adapter-needs-original", {
-      path: model.path,
-      architecture: facts.architecture,
-      known: ["llama"],
-    });
-  return llama(new Config(model.path, values), names);
 }
 
 type ModelFacts = Pick<ConvertibleModel, "path" | "metadata" | "tensors">;

@@ -74,7 +74,7 @@ export interface LlamaNames extends ModelNames {
   isHalved: boolean;
 }
 
-const huggingFaceNames: LlamaNames = {
+export const huggingFaceNames: LlamaNames = {
   ...usualNames,
   attentionNorm: "input_layernorm",
   attention: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"],

@@ -5,7 +5,9 @@ import { unreadable } from "../../gguf/byte-source.js";
 import { checkpointLooks } from "../../messages/checkpoint.js";
 import { localized } from "../../messages/locale.js";
 import type { Checkpoint, StoredTensor } from "../checkpoint.js";
+import { readEasyLm } from "./easylm.js";
 import { FilePool, type PooledFile } from "./file-pool.js";
+import { isFlaxStream } from "./flax.js";
 import { type CheckpointFiles, filesInFolder, filesOf } from "./folder.js";
 import { joinShards } from "./meta.js";
 import { readMetaParameters } from "./meta-parameters.js";
@@ -18,7 +20,8 @@ import { readTorchZip } from "./torch-zip.js";
 
 /**
  * Opens the weights in a file or a folder: safetensors, or what `torch.save` wrote since PyTorch 0.4, whole, in shards,
- * or in the model-parallel parts that Meta publishes. The format of a file is recognised by its content.
+ * or in the model-parallel parts that Meta publishes; a LLaMA in one file of EasyLM's. The format of a file is recognised
+ * by its content.
  *
  * Errors: `checkpoint-…`, `file-unreadable`.
  */
@@ -99,6 +102,10 @@ class Opening {
     if (start.length > 8 && start.readUInt32LE(4) === 0 && start[8] === 0x7b) {
       this.formats.add("safetensors");
       return readSafetensors(file);
+    }
+    if (isFlaxStream(start)) {
+      this.formats.add("EasyLM");
+      return readEasyLm(file, this.bands);
     }
     const looks = localized(checkpointLooks);
     const looksLike =

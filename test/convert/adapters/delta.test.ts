@@ -30,7 +30,7 @@ describe("a delta", () => {
   ]);
 
   it("is added, its further rows stand alone, 16-bit types stay", async () => {
-    const sum = withDelta(base, delta);
+    const sum = withDelta(base, delta, "zeros");
     const read = (name: string) => elementsOf(sum.tensors.get(name)!);
     expect([...sum.tensors].map(([name, { type, shape }]) => [name, type, shape])).toEqual([
       ["embed", "F32", [5, 2]],
@@ -51,6 +51,36 @@ describe("a delta", () => {
     expect(await read("mixed")).toEqual([1.125, Math.fround(2 + Math.fround(0.1))]);
     expect(sum.fingerprint).not.toBe(base.fingerprint);
     await sum.close();
+  });
+
+  it("is added to the mean of the base's rows where its makers filled up with that", async () => {
+    const rows = [0.5, -3, 2, 1, 0.25, 8, 1e-3, -1];
+    const change = [...rows.map((value) => -value), 10, 20, 0, -1];
+    const small = memoryCheckpoint([["embed", float32Tensor([4, 2], rows)]]);
+    const tuned = memoryCheckpoint([["embed", float32Tensor([6, 2], change)]]);
+    const sum = withDelta(small, tuned, "mean").tensors.get("embed")!;
+    const mean = [(0.5 + 2 + 0.25 + Math.fround(1e-3)) / 4, (-3 + 1 + 8 - 1) / 4].map(Math.fround);
+    const added = [10 + mean[0]!, 20 + mean[1]!, mean[0]!, mean[1]! - 1].map(Math.fround);
+    const expected = [0, 0, 0, 0, 0, 0, 0, 0, ...added];
+    for (let first = 0; first < 12; first++)
+      for (let length = 1; length <= 12 - first; length++)
+        expect(await elementsOf(sum, first, length)).toEqual(expected.slice(first, first + length));
+    // halves: the sum is rounded once
+    const halved = withDelta(
+      memoryCheckpoint([["embed", halves("F16", [2, 1], [1, 2])]]),
+      memoryCheckpoint([["embed", halves("F16", [3, 1], [0, 0, 1024])]]),
+      "mean",
+    );
+    expect(await elementsOf(halved.tensors.get("embed")!)).toEqual([1, 2, 1026]);
+  });
+
+  it("with more rows than its base is refused until it is said what the base had there", () => {
+    const [small, long] = [[1], [1, 2]].map((values) =>
+      memoryCheckpoint([["embed", float32Tensor([values.length, 1], values)]]),
+    );
+    expect(() => withDelta(small!, long!)).toThrow(
+      expect.objectContaining({ code: "delta-new-rows", facts: expect.objectContaining({ rows: 1 }) }),
+    );
   });
 
   it.each<[string, [string, MemoryTensor][], [string, MemoryTensor][], string]>([

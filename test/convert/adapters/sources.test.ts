@@ -13,33 +13,44 @@ import { randomWeights } from "../architectures/random-model.js";
 import { tinyConfigs } from "../architectures/tiny-configs.js";
 import type { MemoryTensor } from "../memory-checkpoint.js";
 import { safetensorsFile } from "../readers/checkpoint-files.js";
+import { type FlaxTensor, flaxStream } from "../readers/flax-files.js";
 import { randomTensor, writeLora } from "./lora-files.js";
+import { asMeta } from "./meta-names.js";
 
 const temporary = temporaryFolder();
 const tokenizerModel = fileURLToPath(new URL("../../fixtures/tokenizers/bpe.model", import.meta.url));
 const config: Record<string, unknown> = { ...tinyConfigs.llama, vocab_size: 560 };
 const { blueprint } = knownModel(config, "llama");
 
-async function writeFolder(name: string, weights: Iterable<[string, MemoryTensor]>): Promise<string> {
+async function writeFolder(
+  name: string,
+  weights: Iterable<[string, MemoryTensor]>,
+  [weightsName, settingsName, settings] = ["model.safetensors", "config.json", config],
+): Promise<string> {
   const folder = temporary.path(name);
   await mkdir(folder, { recursive: true });
   const tensors = Array.from(weights, ([name, { type, shape, bytes }]) => [
     name,
     { dtype: type, shape: [...shape], data: bytes },
   ]);
-  await writeFile(join(folder, "model.safetensors"), safetensorsFile(Object.fromEntries(tensors)));
-  await writeFile(join(folder, "config.json"), JSON.stringify(config));
+  await writeFile(join(folder, weightsName), safetensorsFile(Object.fromEntries(tensors)));
+  await writeFile(join(folder, settingsName), JSON.stringify(settings));
   await copyFile(tokenizerModel, join(folder, "tokenizer.model"));
   return folder;
 }
 
-/** The first row of every tensor of the GGUF that a source becomes. */
+/** Rows of every tensor of the GGUF that a source becomes: the first, and two in the middle. */
 async function firstRows(folder: string, options: SourceOptions): Promise<Record<string, number[]>> {
   const model = await openModelSource(folder, options);
   const rows: [string, number[]][] = [];
   for (const tensor of model.tensors) {
-    const bytes = new Uint8Array(tensor.shape[0]! * (tensor.type === "F32" ? 4 : 2));
-    await tensor.readRows(bytes, 0);
+    const bytes = new Uint8Array(
+      tensor.shape[0]! * (tensor.type === "F32" ? 4 : 2) * (tensor.shape[1] ? 3 : 1),
+    );
+    const first = bytes.subarray(0, tensor.shape[1] ? bytes.length / 3 : bytes.length);
+    await tensor.readRows(first, 0);
+    if (tensor.shape[1])
+      await tensor.readRows(bytes.subarray(first.length), Math.floor(tensor.shape[1] / 2) - 1);
     rows.push([tensor.name, [...(tensor.type === "F32" ? new Float32Array(bytes.buffer) : bytes)]]);
   }
   await model.close();
@@ -72,7 +83,7 @@ describe("a folder of Hugging Face's", () => {
     const expected = assemble(blueprint, checkpoint).find((tensor) => tensor.name === "blk.0.attn_q.weight")!;
     const row = new Float32Array(columns);
     await expected.readRows(new Uint8Array(row.buffer), 0);
-    expect(merged["blk.0.attn_q.weight"]).toEqual([...row]);
+    expect(merged["blk.0.attn_q.weight"]!.slice(0, columns)).toEqual([...row]);
     await checkpoint.close();
   });
 
@@ -94,11 +105,70 @@ describe("a folder of Hugging Face's", () => {
   });
 });
 
-it("what is no folder of Hugging Face's takes neither", async () => {
-  for (const options of [{ base: "base" }, { loras: [{ path: "lora", scale: 1 }] }])
-    await expect(openModelSource(storiesPath, options)).rejects.toMatchObject({
-      code: "adapter-needs-original",
-    });
+describe("Koala's delta, in a file of EasyLM's", () => {
+  const base = [...randomWeights(blueprint, 1)];
+  const change = [...randomWeights(blueprint, 2)];
+  // what params.json says of this model
+  const parameters = {
+    ...{ dim: 64, n_layers: 2, n_heads: 4, n_kv_heads: 2, norm_eps: 1e-5, vocab_size: -1 },
+    ...{ rope_theta: 500_000, use_scaled_rope: true },
+  };
+
+  /** EasyLM's names; matrices as inputs by outputs, rows of Q and K as Meta has them. */
+  function asEasyLm(weights: [string, MemoryTensor][]): Buffer {
+    return flaxStream(
+      Array.from(asMeta(weights, 4, 2), ([name, { type, shape, bytes }]) => {
+        const path = name.replace(/^layers/, "transformer.h").replace(/weight$/, "kernel");
+        const plain = { type, shape, data: bytes };
+        const names = (text: string) => ["params", "params", ...text.split(".")];
+        if (name === "tok_embeddings.weight") return [names("transformer.wte.embedding"), plain] as const;
+        if (name === "norm.weight") return [names("transformer.ln_f.kernel"), plain] as const;
+        const own = name === "output.weight" ? "lm_head.kernel" : path;
+        return [names(own), shape.length === 2 ? transposed(plain) : plain] as const;
+      }).map(([names, tensor]) => [
+        names,
+        // in seven parts at most
+        { ...tensor, chunkBytes: 4 * Math.ceil(tensor.data.length / 28) },
+      ]),
+    );
+  }
+
+  function transposed({ type, shape, data }: FlaxTensor): FlaxTensor {
+    const [rows = 0, columns = 0] = shape;
+    const values = new Float32Array(Uint8Array.from(data).buffer);
+    const turned = Float32Array.from(
+      values,
+      (_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!,
+    );
+    return { type, shape: [columns, rows], data: new Uint8Array(turned.buffer) };
+  }
+
+  it("is added to the original of Hugging Face or of Meta", async () => {
+    const folder = await writeFolder("llama-hf", base);
+    const meta = asMeta(base, 4, 2);
+    const metaFolder = await writeFolder("7B", meta, ["consolidated.00.pth", "params.json", parameters]);
+    const koala = await temporary.file("koala_7b_diff", asEasyLm(change));
+    const expected = await firstRows(await writeFolder("koala-hf", change), { base: folder });
+    expect(await firstRows(koala, { base: folder })).toEqual(expected);
+    expect(await firstRows(koala, { base: metaFolder })).toEqual(expected);
+    // deltas of Hugging Face's take Meta's original as well
+    expect(await firstRows(temporary.path("koala-hf"), { base: metaFolder })).toEqual(expected);
+  });
+
+  it("is a model where there is a configuration beside it", async () => {
+    const folder = await writeFolder("open-llama", base);
+    await writeFile(join(folder, "open_llama_easylm"), asEasyLm(base));
+    const path = join(folder, "open_llama_easylm");
+    expect(await firstRows(path, {})).toEqual(await firstRows(folder, {}));
+    const alone = await temporary.file("koala_alone", asEasyLm(change));
+    await expect(openModelSource(alone)).rejects.toMatchObject({ code: "easylm-alone" });
+  });
+});
+
+it("what is no delta takes no base", async () => {
+  await expect(openModelSource(storiesPath, { base: "base" })).rejects.toMatchObject({
+    code: "delta-unrecognised",
+  });
 });
 
 async function openShape(folder: string, name: string): Promise<readonly number[]> {

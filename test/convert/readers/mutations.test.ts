@@ -5,6 +5,7 @@ import { openCheckpoint } from "../../../src/convert/readers/open-checkpoint.js"
 import { isJaugeError } from "../../../src/errors.js";
 import { temporaryFolder } from "../../gguf/temporary.js";
 import { counting, safetensorsFile, torchFixture } from "./checkpoint-files.js";
+import { flaxFixture } from "./flax-files.js";
 import { mutations, readAll } from "./mutate-checkpoint.js";
 
 const temporary = temporaryFolder();
@@ -13,6 +14,8 @@ const originals = [
   ["zip-protocol-2.pth", await readFile(torchFixture("zip-protocol-2.pth"))],
   ["zip-protocol-4.pth", await readFile(torchFixture("zip-protocol-4.pth"))],
   ["stream-protocol-2.pth", await readFile(torchFixture("stream-protocol-2.pth"))],
+  ["params-bfloat16", await readFile(flaxFixture("params-bfloat16"))],
+  ["params-chunked", await readFile(flaxFixture("params-chunked"))],
   ["trainer.pth", await readFile(torchFixture("trainer.pth"))],
 ] as const;
 
