@@ -26,7 +26,7 @@ const categories: [Category, RegExp][] = (
     ["crash", "host-crashed decode-failed conversion-crashed"],
     ["memory", "out-of-memory context-failed plan-does-not-fit plan-exceeded"],
     ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
-    ["usage", "requantise- source-mix- tensor- tokenizer-pre-unknown"],
+    ["usage", "delta-new-rows requantise- source-mix- tensor- tokenizer-pre-unknown"],
     [
       "file",
       "adapter- batch-locked batch-output- batch-write- checkpoint- compare-disk-full conversion- delta- disk-",

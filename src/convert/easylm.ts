@@ -19,7 +19,7 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  * Opens a LLaMA in a file of EasyLM's (Koala, OpenLLaMA), as a delta of `base` or as it is. The file holds weights
  * alone: configuration and tokenizer are those of the base, or of the folder that it lies in.
  *
- * Errors: `easylm-alone`, `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
+ * Errors: `checkpoint-alone`, `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
  * `file-unreadable`.
  */
 export async function openEasyLm(
@@ -61,7 +61,7 @@ async function homeOf(path: string, place: string): Promise<Home> {
   const folder = isFolder ? place : dirname(place);
   const names = await readdir(folder).catch((): string[] => []);
   const file = (["config.json", "params.json"] as const).find((name) => names.includes(name));
-  if (!file) throw new JaugeError("easylm-alone", { path });
+  if (!file) throw new JaugeError("checkpoint-alone", { path });
   return { folder, file };
 }
 

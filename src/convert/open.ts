@@ -27,7 +27,7 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
  * EasyLM's. `kernels` turn blocks into numbers where an adapter is merged into them; to plan what becomes of a source
  * needs none.
  * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
- * `delta-…`, `easylm-alone`, `file-unreadable`; those of the reader.
+ * `delta-…`, `checkpoint-alone`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(
   path: string,

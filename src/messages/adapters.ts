@@ -38,7 +38,7 @@ const en = {
     what: `${f.path}: ${f.tensor} has ${f.rows} ${f.rows === 1 ? "row" : "rows"} more than that of ${f.base}, and a delta does not say what was subtracted from those`,
     fix: "Give --new-rows mean for Stanford Alpaca (the mean of the base's rows), --new-rows zeros for Vicuna.",
   }),
-  "easylm-alone": (f: { path: string }): ErrorText => ({
+  "checkpoint-alone": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is a file of EasyLM's, which says nothing of heads and tokens`,
     fix: "For a delta (Koala), name the original model with --base: a folder with config.json or params.json, and tokenizer.model. For a whole model, put config.json and tokenizer.model beside the file.",
   }),
@@ -77,7 +77,7 @@ const fr: typeof en = {
     what: `${f.path} : ${f.tensor} a ${f.rows} ${f.rows === 1 ? "ligne" : "lignes"} de plus que celui de ${f.base}, et un delta ne dit pas ce qui en a été soustrait`,
     fix: "Donnez --new-rows mean pour Stanford Alpaca (la moyenne des lignes du modèle de base), --new-rows zeros pour Vicuna.",
   }),
-  "easylm-alone": (f) => ({
+  "checkpoint-alone": (f) => ({
     what: `${f.path} : est un fichier d'EasyLM, qui ne dit rien des têtes ni des tokens`,
     fix: "Pour un delta (Koala), donnez le modèle d'origine avec --base : un dossier avec config.json ou params.json, et tokenizer.model. Pour un modèle entier, mettez config.json et tokenizer.model à côté du fichier.",
   }),

@@ -161,7 +161,7 @@ describe("Koala's delta, in a file of EasyLM's", () => {
     const path = join(folder, "open_llama_easylm");
     expect(await firstRows(path, {})).toEqual(await firstRows(folder, {}));
     const alone = await temporary.file("koala_alone", asEasyLm(change));
-    await expect(openModelSource(alone)).rejects.toMatchObject({ code: "easylm-alone" });
+    await expect(openModelSource(alone)).rejects.toMatchObject({ code: "checkpoint-alone" });
   });
 });
 
