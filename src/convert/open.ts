@@ -24,8 +24,8 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
  * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one; a file of
- * EasyLM's. `kernels` turn blocks into numbers where an adapter is merged into them; to plan what becomes of a source
- * needs none.
+ * EasyLM's; with `base`, the folder of a LoRA adapter. `kernels` turn blocks into numbers where an adapter is merged into
+ * them; to plan what becomes of a source needs none.
  * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
  * `delta-…`, `checkpoint-alone`, `file-unreadable`; those of the reader.
  */
@@ -60,6 +60,10 @@ async function openFolder(
   const names = await readdir(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
   // Mistral's folders have both
   if (names.includes("config.json")) return openHuggingFace(folder, options);
+  const { base, loras = [], ...others } = options;
+  // an adapter and its base, named the other way round
+  if (names.includes("adapter_config.json") && base !== undefined)
+    return openModelSource(base, { ...others, loras: [{ path: folder, scale: 1 }, ...loras] }, kernels);
   expectNoDelta(folder, options);
   if (names.includes("params.json")) return merged(() => openMeta(folder, options), options, kernels);
   const models = names.filter(

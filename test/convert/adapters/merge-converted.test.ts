@@ -151,7 +151,9 @@ describe("Alpaca-LoRA and its like", () => {
     expect(model.format).toMatch(/, LoRA$/);
     const plain = await openModelSource(path);
     expect(model.fingerprint).not.toBe(plain.fingerprint);
-    await Promise.all([model.close(), plain.close()]);
+    const otherWay = await openModelSource(folder, { base: path });
+    expect(otherWay.fingerprint).toBe(model.fingerprint);
+    await Promise.all([model, plain, otherWay].map((each) => each.close()));
   }
 
   it("are merged into Meta's LLaMA as into Hugging Face's", async () => {
