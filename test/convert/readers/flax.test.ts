@@ -22,7 +22,7 @@ const expected = JSON.parse(await readFile(flaxFixture("expected.json"), "utf8")
 /** Meta's name for EasyLM's, behind what flax puts in front. */
 function metaName(name: string): string {
   return name
-    .replace("params.params.", "")
+    .replace(/^(params\.)+/, "")
     .replace("transformer.wte.embedding", "tok_embeddings.weight")
     .replace("transformer.ln_f.kernel", "norm.weight")
     .replace("lm_head.kernel", "output.weight")
@@ -132,7 +132,10 @@ it.each<[string, Buffer, string, string]>([
   ],
   [
     "has more entries than bytes",
-    Buffer.concat([Buffer.of(0x92, 0x91), text("lm_head"), Buffer.of(0xc4, 5, 0xdf, 0xff, 0xff, 0xff, 0xff)]),
+    Buffer.concat([
+      ...[Buffer.of(0x92, 0x91), text("lm_head"), Buffer.of(0xc4, 5, 0xdf, 0xff, 0xff, 0xff, 0xff)],
+      whole,
+    ]),
     "checkpoint-malformed",
     "lm_head",
   ],
