@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   onLog?: (line: string) => void;
   /** Another program to run as the host, which speaks the same protocol; for tests. */
   hostEntry?: string;
+  /** Rows from which on batches are streamed; a process reads it once. `streamFromRows` where absent. */
+  streamsFrom?: number;
 }
 
 type HostError = Extract<FromHost, { error: unknown }>["error"];
@@ -45,7 +47,7 @@ export class Connection {
       env: {
         ...process.env,
         UV_THREADPOOL_SIZE: "1",
-        GGML_OP_OFFLOAD_MIN_BATCH: String(streamFromRows),
+        GGML_OP_OFFLOAD_MIN_BATCH: String(options.streamsFrom ?? streamFromRows),
       },
       execArgv: [],
       // Ctrl-C in a terminal reaches every process of its group; this one is ours to end. (Windows would open a window.)

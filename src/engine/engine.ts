@@ -1,7 +1,7 @@
 import { isJaugeError, JaugeError } from "../errors.js";
 import { availableHostBytes } from "../hardware/memory.js";
 import { checkPlan } from "../plan/check.js";
-import type { Plan } from "../plan/plan.js";
+import { type Plan, streamFromRows, streamsFrom } from "../plan/plan.js";
 import { checkAdapter } from "./check-adapter.js";
 import { Connection } from "./connection.js";
 import type { LibraryWish } from "./native/libraries.js";
@@ -64,7 +64,9 @@ export class Engine extends Tokenizer {
    */
   static async open(plan: Plan, options: EngineOptions = {}, measurer?: Measurer): Promise<Engine> {
     checkPlan(plan);
-    const connection = measurer?.handOver(options) ?? new Connection(options);
+    const connection =
+      (await measurer?.handOver(plan, options)) ??
+      new Connection({ ...options, streamsFrom: streamsFrom(plan) });
     const model = await openModel(connection, plan, options);
     return new Engine(plan, options, connection, model);
   }
@@ -184,7 +186,7 @@ export class Engine extends Tokenizer {
     await this.connection.closed;
     this.restarts++;
     const { signal: _, onProgress: __, ...options } = this.options;
-    const connection = new Connection(options);
+    const connection = new Connection({ ...options, streamsFrom: streamsFrom(this.plan) });
     this.connection = connection;
     this.model = await openModel(connection, this.plan, options);
     // Closed while the new host was loading: it must not outlive us.
@@ -208,8 +210,15 @@ export class Measurer implements AsyncDisposable {
     this.connection = new Connection(options);
   }
 
-  /** The host, for an engine; this measurer is of no more use then. */
-  handOver({ onProgress }: EngineOptions): Connection {
+  /**
+   * The host, for an engine; this measurer is of no more use then. Undefined, and the host ended, where the plan streams
+   * batches of other sizes than it was started for.
+   */
+  async handOver(plan: Plan, { onProgress }: EngineOptions): Promise<Connection | undefined> {
+    if (streamsFrom(plan) !== streamFromRows) {
+      await this.connection.close();
+      return undefined;
+    }
     this.isHandedOver = true;
     this.connection.onProgress = onProgress;
     return this.connection;

@@ -17,7 +17,7 @@ import {
 } from "./memory.js";
 import type { Objective } from "./model-plan.js";
 import { bestOrNearest } from "./placement.js";
-import type { MemoryUse, Plan } from "./plan.js";
+import { type MemoryUse, type Plan, streamFromRows } from "./plan.js";
 import { costModels, type Models, scored } from "./predict.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
 import type { HostMode } from "./speed.js";
@@ -312,7 +312,10 @@ export class Fitter {
       ...this.settings,
       ...fields,
       ...(hasDevices && { hostMemory: mode === "repacked" ? "repacked" : "pinned" }),
-      ...(hasDevices && { streamWeights: mode === "streamed" }),
+      // llama.cpp reserves whole tokens of all sequences, which may be more rows than the plan's batches ever have.
+      ...(hasDevices && {
+        streamWeights: mode === "streamed" && this.settings.microBatch >= streamFromRows,
+      }),
     };
   }
 

@@ -59,9 +59,20 @@ export interface Plan {
 /**
  * Batches of this many rows or more are computed on a device, with the weights of the host streamed to it; smaller ones
  * where the weights are. One more than ggml's own default, so that the largest batch that is not streamed is a
- * whole number of tokens for 1, 2, 4, 8, 16 or 32 sequences: only such a batch can be reserved in advance.
+ * whole number of tokens for 1, 2, 4, 8, 16 or 32 sequences: only such a batch can be reserved in advance. For other
+ * numbers of sequences see `streamsFrom`.
  */
 export const streamFromRows = 33;
+
+/**
+ * Rows from which on the batches of a plan are streamed: `streamFromRows`, or fewer where its sequences do not divide the
+ * largest batch below that, so that the largest one that is not streamed is whole again. More sequences than rows cannot
+ * be reserved at all.
+ */
+export function streamsFrom(plan: Plan): number {
+  if (!streams(plan) || plan.sequences >= streamFromRows) return streamFromRows;
+  return Math.floor((streamFromRows - 1) / plan.sequences) * plan.sequences + 1;
+}
 
 /** Whether any batch of a plan is computed on a device with streamed weights. */
 export function streams({ devices, streamWeights, microBatch }: Plan): boolean {

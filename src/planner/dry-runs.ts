@@ -5,7 +5,7 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import type { Measure } from "../plan/fit.js";
 import { computeEstimate, type PlaceMemory } from "../plan/memory.js";
 import type { ModelPlan } from "../plan/model-plan.js";
-import { type MemoryUse, type Plan, streamFromRows, streams } from "../plan/plan.js";
+import { type MemoryUse, type Plan, streams, streamsFrom } from "../plan/plan.js";
 
 /** Dry runs of one model, given as a file that has its header. */
 export interface DryRuns extends AsyncDisposable {
@@ -58,24 +58,24 @@ function byFormula(
 
 /**
  * With the compute buffers of the largest batch that is computed where the weights are although micro-batches are
- * streamed: its graph needs other buffers, a load reserves them (`reserveUnstreamed`), and the larger ones stay. Only
- * whole tokens of all sequences can be measured; what is missing to the threshold is counted in proportion.
+ * streamed: its graph needs other buffers, a load reserves them (`reserveUnstreamed`), and the larger ones stay. With more
+ * sequences than rows there is none that could be reserved; what a batch of all of them takes is enough for any smaller.
  */
 async function withUnstreamed(
   uses: readonly MemoryUse[],
   plan: Plan,
   measurer: Measurer,
 ): Promise<MemoryUse[]> {
-  const most = streamFromRows - 1;
   const { sequences } = plan;
-  const rows = Math.floor(most / sequences) * sequences;
+  const rows = streamsFrom(plan) - 1;
   const smaller: Plan =
-    rows > 0 ? { ...plan, microBatch: rows } : { ...plan, microBatch: sequences, streamWeights: false };
-  const share = rows > 0 ? most / rows : 1;
+    rows >= sequences
+      ? { ...plan, microBatch: rows }
+      : { ...plan, microBatch: sequences, streamWeights: false };
   const unstreamed = await measurer.measure(smaller);
   return uses.map((use) => {
     const other = unstreamed.find(({ device }) => device === use.device)?.computeBytes ?? 0;
-    return { ...use, computeBytes: Math.max(use.computeBytes, Math.ceil(share * other)) };
+    return { ...use, computeBytes: Math.max(use.computeBytes, other) };
   });
 }
 

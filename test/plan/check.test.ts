@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isJaugeError } from "../../src/errors.js";
 import { checkPlan } from "../../src/plan/check.js";
-import { type KvType, kvTypes, type Plan, simplePlan } from "../../src/plan/plan.js";
+import { type KvType, kvTypes, type Plan, simplePlan, streamsFrom } from "../../src/plan/plan.js";
 
 const plan = simplePlan({ modelPath: "model.gguf", threads: 2 });
 
@@ -76,5 +76,27 @@ describe("a plan", () => {
       refused({ tensorOverrides: [{ pattern: "blk\\.\\d+\\.ffn_.*_exps", placement: "host" }] }),
     ).toBeUndefined();
     expect(refused({ tensorOverrides: [{ pattern: "blk.(", placement: "host" }] })).toBe("tensorOverrides");
+  });
+});
+
+describe("batches that are not streamed", () => {
+  const from = (sequences: number, changes: Partial<Plan> = {}) =>
+    streamsFrom({ ...plan, sequences, ...changes });
+
+  it("are whole tokens of all sequences at most", () => {
+    for (let sequences = 1; sequences <= 32; sequences++) {
+      expect((from(sequences) - 1) % sequences).toBe(0);
+      expect(from(sequences)).toBeLessThanOrEqual(33);
+      expect(from(sequences) + sequences).toBeGreaterThan(33);
+    }
+    expect([1, 8, 32, 3, 7, 24].map((sequences) => from(sequences))).toEqual([33, 33, 33, 31, 29, 25]);
+  });
+
+  it("are the usual ones where none is streamed, or too many sequences run", () => {
+    expect(from(33)).toBe(33);
+    expect(from(256)).toBe(33);
+    expect(from(3, { streamWeights: false })).toBe(33);
+    expect(from(3, { microBatch: 32 })).toBe(33);
+    expect(from(3, { devices: [] })).toBe(33);
   });
 });

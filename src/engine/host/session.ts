@@ -1,5 +1,5 @@
 import { JaugeError } from "../../errors.js";
-import { type Plan, streamFromRows, streams } from "../../plan/plan.js";
+import { type Plan, streams, streamsFrom } from "../../plan/plan.js";
 import { inBackground, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
@@ -202,8 +202,9 @@ async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise
 function reserveUnstreamed(native: Native, context: Pointer, plan: Plan): void {
   const { sequences } = plan;
   const microBatch = native.llama.llama_n_ubatch(context);
-  const rows = Math.floor((streamFromRows - 1) / sequences) * sequences;
-  if (!streams(plan) || rows === 0) return;
+  const rows = streamsFrom(plan) - 1;
+  // Of more sequences than rows no whole batch is so small.
+  if (!streams(plan) || rows < sequences) return;
   const outputs = contextParams(native, plan).n_outputs_max;
   for (const tokens of [rows, microBatch])
     if (!reserveGraph(native.library, context, tokens, sequences, Math.min(tokens, outputs)))
