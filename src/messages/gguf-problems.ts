@@ -95,12 +95,12 @@ const fr: typeof en = {
   noLayerSlides: () => "aucune couche n'utilise la fenêtre glissante qui est définie",
   unrunnableType: (f) => `aucun poids ne peut avoir le type ${f.type}`,
   mustBeFloat: (f) => `est ${f.type} ; une norme, un biais ou un autre vecteur doit être F32`,
-  tokenRepeated: (f) => `les tokens ${f.first} et ${f.second} sont le même texte`,
-  tokenTooLong: (f) => `le token ${f.token} fait ${f.bytes} octets, au-delà de la limite de ${f.limit}`,
-  fewerThanTokens: (f) => `a ${f.count} éléments pour ${f.tokens} tokens`,
-  noByteTokens: (f) => `n'a pas de token pour l'octet ${f.byte}, ni d'autre moyen de l'écrire`,
+  tokenRepeated: (f) => `les jetons ${f.first} et ${f.second} sont le même texte`,
+  tokenTooLong: (f) => `le jeton ${f.token} fait ${f.bytes} octets, au-delà de la limite de ${f.limit}`,
+  fewerThanTokens: (f) => `a ${f.count} éléments pour ${f.tokens} jetons`,
+  noByteTokens: (f) => `n'a pas de jeton pour l'octet ${f.byte}, ni d'autre moyen de l'écrire`,
   badCharsmap: () => "la table de caractères compilée pointe hors d'elle-même",
-  badToken: (f) => `le token ${f.token} est illisible pour ce tokenizer`,
+  badToken: (f) => `le jeton ${f.token} est illisible pour ce tokenizer`,
 };
 
 /** What can be wrong with a field of a GGUF file: the `problem` of `gguf-malformed` and `gguf-invalid`. */

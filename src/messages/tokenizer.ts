@@ -54,7 +54,7 @@ const fr: typeof en = {
     fix: `Le convertisseur de llama.cpp connaît pour lui : ${f.known.join(", ")}. Cherchez-en un dans le dépôt du modèle.`,
   }),
   "tokenizer-too-many-tokens": (f) => ({
-    what: `${f.path} : a ${f.tokens} tokens, l'embedding du modèle a ${f.rows} lignes`,
+    what: `${f.path} : a ${f.tokens} jetons, l'embedding du modèle a ${f.rows} lignes`,
     fix: "Le tokenizer et les poids ne sont pas du même modèle. Prenez les deux dans un même dépôt.",
   }),
   "tokenizer-fingerprint-unknown": (f) => ({
@@ -104,11 +104,11 @@ const problemsFr: typeof problemsEn = {
   tooMany: (f) => `a plus de ${f.limit} éléments`,
   tooLong: (f) => `dépasse ${f.limit} octets`,
   idTaken: (f) => `l'identifiant ${f.id} est déjà celui de ${JSON.stringify(f.text)}`,
-  repeated: (f) => `les tokens ${f.first} et ${f.second} ont le même texte`,
+  repeated: (f) => `les jetons ${f.first} et ${f.second} ont le même texte`,
   notBase64Rank: () => "n'est pas un texte base64 suivi d'un rang",
   rankOrder: (f) => `a le rang ${f.value}, attendu ${f.expected}`,
-  noMerge: () => "ne réunit pas deux autres tokens",
-  noByte: (f) => `n'a pas de token pour l'octet ${f.byte}`,
+  noMerge: () => "ne réunit pas deux autres jetons",
+  noByte: (f) => `n'a pas de jeton pour l'octet ${f.byte}`,
   noDefault: () => "n'est ni un texte ni une liste de modèles nommés",
 };
 /** What can be wrong with a tokenizer's file: the `problem` of `tokenizer-malformed`. */
