@@ -59,7 +59,7 @@ describe("jauge inspect of original weights", () => {
     });
     const lines = [...describeSource(inspection, true)];
     const text = lines.join("\n");
-    for (const part of ["LlamaForCausalLM", "hidden_size", "5 × 4", "BF16  1 tensors"])
+    for (const part of ["LlamaForCausalLM", "hidden_size", "5 × 4", "BF16  1 tensor"])
       expect(text).toContain(part);
     for (const line of lines) expect(line).not.toMatch(/\p{C}/u);
     expect([...describeSource(inspection, false)].join("\n")).not.toContain("model.norm.weight");
