@@ -259,12 +259,14 @@ interface Companion {
 }
 
 function companionsOf(problem: PlacementProblem, all: readonly Part[], device: number): Companion[] {
-  return all.flatMap((part, index): Companion[] => {
+  const companions = all.flatMap((part, index): Companion[] => {
     if ((part.isMatrix && !isRouter(part)) || problem.pinned.has(part.index)) return [];
     const leaders = leadersOf(part, all);
     if (leaders.length === 0) return [];
     return [{ index, bytes: partBytes(part, device, problem.alignments), leaders }];
   });
+  // Routers first: they lead their own biases.
+  return companions.sort((a, b) => Number(all[b.index]!.isMatrix) - Number(all[a.index]!.isMatrix));
 }
 
 function leadersOf(part: Part, all: readonly Part[]): number[] {
