@@ -74,6 +74,7 @@ export function alternativesOf(
   }
   for (const { mix, source } of requantised) {
     const other = source();
+    if (other.outline.bytes.total >= layout.source.outline.bytes.total) continue;
     const result = tryWith({}, other);
     if (!result) continue;
     const facts = { mix, size: formatBytes(other.outline.bytes.total), bytes: formatBytes(result.saves) };

@@ -25,7 +25,7 @@ export class HeaderSource implements ModelSource {
   readonly tensors: SourceTensor[];
   readonly alignment: number;
   readonly outline: ModelOutline;
-  readonly fingerprint: string;
+  private knownFingerprint: string | undefined;
 
   /** Errors: `gguf-malformed` where a value has the wrong type. */
   constructor({ source, path, metadata, tensors, alignment }: HeaderFacts) {
@@ -35,7 +35,12 @@ export class HeaderSource implements ModelSource {
     this.tensors = tensors;
     this.alignment = alignment;
     this.outline = outlineOf({ metadata, tensors });
-    this.fingerprint = fingerprintOf(metadata, tensors);
+  }
+
+  /** Worked out when it is asked for: of most quantisations that are only tried it never is. */
+  get fingerprint(): string {
+    this.knownFingerprint ??= fingerprintOf(this.metadata, this.tensors);
+    return this.knownFingerprint;
   }
 
   /** Errors: `file-unwritable`. */
