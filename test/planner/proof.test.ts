@@ -64,6 +64,11 @@ const placements: [name: string, wishes: Partial<Plan>][] = [
   ["all layers, the weights on the host repacked", { gpuLayers: 5, hostMemory: "repacked" }],
   ["weights on the host streamed", { gpuLayers: 5, streamWeights: true }],
   [
+    "streamed, and sequences that do not divide 32",
+    { gpuLayers: 2, streamWeights: true, sequences: 5, contextLength: 256, microBatch: 40 },
+  ],
+  ["micro-batches below the threshold", { gpuLayers: 2, sequences: 5, contextLength: 256, microBatch: 32 }],
+  [
     "tensors placed by hand",
     { gpuLayers: -1, tensorOverrides: [{ pattern: "ffn_(up|down)", placement: "host" }] },
   ],
