@@ -21,12 +21,14 @@ import { localized } from "./messages/locale.js";
 import { planTexts } from "./messages/plan-texts.js";
 import type { BudgetWish, BudgetWishes, VramWish } from "./plan/budget.js";
 import { parseRamBudget, parseVramBudget } from "./plan/budget-text.js";
+import { planBeside, usualPooling } from "./plan/embedding.js";
 import type { JobProfile } from "./plan/job.js";
 import type { ModelPlan, Objective } from "./plan/model-plan.js";
 import { type Plan, simplePlan } from "./plan/plan.js";
 import { checkSavedPlan, refuseChanged, refuseContradiction } from "./plan/saved-plan.js";
 import { planFields } from "./plan/saved-plan-schema.js";
 import type { ModelSource } from "./plan/source.js";
+import { checkRoomBeside } from "./planner/embedding-room.js";
 import { openAsPlanned, openPlanned, type Planned } from "./planner/open-planned.js";
 import { planModel } from "./planner/plan-model.js";
 import { planWithin } from "./planner/smaller-plan.js";
@@ -173,6 +175,8 @@ export class Model implements AsyncDisposable {
   private readonly engine: Engine;
   private readonly watch: DeviceWatch;
   private currentPlan: ModelPlan;
+  /** Plans of contexts beside this one that were found to fit, as JSON. */
+  private readonly roomFor = new Set<string>();
 
   /** Use `load`. */
   constructor(
@@ -209,6 +213,7 @@ export class Model implements AsyncDisposable {
     const plan = await planWithin(this.engine, this.currentPlan, budgetsOf(budgets));
     await this.executor.betweenSteps(() => this.engine.replan(plan.engine));
     this.currentPlan = plan;
+    this.roomFor.clear();
     return plan;
   }
 
@@ -304,7 +309,9 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * One vector per text (or its tokens), of length 1 unless `normalize` is false. Errors: `text-too-long`, `embeddings-unsupported`.
+   * One vector per text (or its tokens), of length 1 unless `normalize` is false. A plan for embeddings has the memory for it;
+   * with any other, a context is made beside the plan's for as long as this takes, where the budgets leave room for it.
+   * Errors: `text-too-long`, `embeddings-unsupported`, `embeddings-beyond-budget`.
    */
   async embed(
     texts: (string | Int32Array)[],
@@ -316,7 +323,9 @@ export class Model implements AsyncDisposable {
         typeof text === "string" ? this.tokenize(text, { parseSpecial: false }) : this.checkTokens(text),
       ),
     );
-    const pooling = options.pooling ?? (this.outline.pooling === undefined ? "mean" : "model");
+    const pooling = options.pooling ?? this.plan.embeddings?.pooling ?? usualPooling(this.outline);
+    const longest = tokens.reduce((most, { length }) => Math.max(most, length), 1);
+    await this.checkRoomToEmbed(longest, pooling);
     const vectors = await this.engine.embed(tokens, pooling);
     return options.normalize === false ? vectors : vectors.map(normalized);
   }
@@ -371,6 +380,17 @@ export class Model implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  private async checkRoomToEmbed(longest: number, pooling: Pooling): Promise<void> {
+    // What is too long for any context is refused where it is embedded.
+    if (longest > this.plan.contextLength) return;
+    const beside = planBeside(this.plan, longest, pooling);
+    if (!beside) return;
+    const key = JSON.stringify(beside);
+    if (this.roomFor.has(key)) return;
+    await checkRoomBeside(this.engine, this.currentPlan, beside, this.outline);
+    this.roomFor.add(key);
   }
 
   private checkTokens(tokens: Int32Array): Int32Array {

@@ -18,7 +18,7 @@ export interface JobEstimate {
   sharedTokens: number;
   /** Whether every line has a limit to its answer. */
   areLimited: boolean;
-  /** Prompt and answer of the longest line, or of one that is nearly as long. */
+  /** Prompt and answer of the longest line, or of one that is nearly as long; of embeddings, the longest text. */
   longestTokens: number;
 }
 
@@ -77,10 +77,10 @@ export async function estimateLines(
   const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
   const limits = sample.map((request) => answerTokens(request, options));
   const choices = sample.map((request) => ("choices" in request && request.choices) || 1);
-  const totals = prompts.map(({ count }, index) => count + limits[index]!.tokens);
+  const totals = prompts.map((prompt, index) => prompt.longest + limits[index]!.tokens);
   for (const { request } of Object.values(longest))
     if (request)
-      totals.push((await promptTokens(request, tokenize)).count + answerTokens(request, options).tokens);
+      totals.push((await promptTokens(request, tokenize)).longest + answerTokens(request, options).tokens);
   const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const shared = isEmbedding ? 0 : sharedTokens(prompts.map(({ tokens }) => tokens));
@@ -111,11 +111,11 @@ class Longest {
   }
 }
 
-/** Of its texts; a token counts as four, its usual share of a text. */
+/** Of its prompt, or of the longest of its texts; a token counts as four, its usual share of a text. */
 function charactersOf(request: BatchRequest): number {
   if (request.kind === "chat") return request.messages.reduce((sum, { content }) => sum + content.length, 0);
   const texts = request.kind === "completion" ? [request.prompt] : request.input;
-  return texts.reduce((sum, text) => sum + text.length * (typeof text === "string" ? 1 : 4), 0);
+  return texts.reduce((most, text) => Math.max(most, text.length * (typeof text === "string" ? 1 : 4)), 0);
 }
 
 /** Seconds that the tokens take at a plan's speeds. */
@@ -131,14 +131,17 @@ export function estimatedSeconds(
 async function promptTokens(
   request: BatchRequest,
   tokenize: (text: string) => Promise<Int32Array>,
-): Promise<{ tokens: Int32Array; count: number }> {
+): Promise<{ tokens: Int32Array; count: number; longest: number }> {
   if (request.kind === "chat") {
     const tokens = await tokenize(request.messages.map(({ content }) => content).join("\n"));
-    return { tokens, count: tokens.length + tokensAroundMessage * request.messages.length };
+    const count = tokens.length + tokensAroundMessage * request.messages.length;
+    return { tokens, count, longest: count };
   }
   const texts = request.kind === "completion" ? [request.prompt] : request.input;
   const all = await Promise.all(texts.map((text) => (typeof text === "string" ? tokenize(text) : text)));
-  return { tokens: all[0]!, count: all.reduce((total, { length }) => total + length, 0) };
+  const lengths = all.map(({ length }) => length);
+  const count = lengths.reduce((total, length) => total + length, 0);
+  return { tokens: all[0]!, count, longest: lengths.reduce((most, length) => Math.max(most, length), 0) };
 }
 
 function answerTokens(

@@ -2,6 +2,7 @@ import { estimatedSeconds, estimateLines, usualAnswer } from "../batch/estimate.
 import type { BatchSource } from "../batch/input/source.js";
 import { profileOfLines } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
+import type { ModelOutline } from "../gguf/outline.js";
 import { type LoadOptions, type ModelPlan, plan } from "../index.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { localized } from "../messages/locale.js";
@@ -21,7 +22,7 @@ export async function estimateJob(
   source: BatchSource,
   modelPath: string,
   load: LoadOptions,
-  { values, defaults }: { values: BatchValues; defaults: AnswerOptions },
+  { values, defaults, outline }: { values: BatchValues; defaults: AnswerOptions; outline: ModelOutline },
 ): Promise<void> {
   const expectedTokens = values.expectTokens ?? usualAnswer;
   await using tokenizer = await openTokenizer(modelPath, load, values);
@@ -31,7 +32,7 @@ export async function estimateJob(
       ...{ defaults, expectedTokens, ...(kind && { kind }) },
     });
     const job = profileOfLines(lines, true);
-    const own = lines.isEmbedding ? embeddingWishes : {};
+    const own = lines.isEmbedding ? embeddingWishes(outline) : {};
     const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...own, ...(job && { job }) }));
     if (!planned.fits) process.exitCode = exitCodes.memory;
     return { lines, planned, seconds: estimatedSeconds(lines, planned.predicted) };

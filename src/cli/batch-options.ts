@@ -1,4 +1,7 @@
 import { inputFormats } from "../batch/input/source.js";
+import type { ModelOutline } from "../gguf/outline.js";
+import type { LoadOptions } from "../model.js";
+import { usualPooling } from "../plan/embedding.js";
 import { type OptionSpec, optionName, toggle, type Values, value } from "./option-spec.js";
 import { anyText, integer, oneOf } from "./option-values.js";
 import {
@@ -43,7 +46,9 @@ export type BatchValues = Values<typeof batchOptions> &
   OutputValues;
 
 /** What a job of embeddings asks of its plan. */
-export const embeddingWishes = { embeddings: { pooling: "model" }, sequences: 1 } as const;
+export function embeddingWishes(outline: ModelOutline): Pick<LoadOptions, "embeddings"> {
+  return { embeddings: { pooling: usualPooling(outline) } };
+}
 
 /** Settings of the model that change what it answers, not only how fast. */
 const answeringModelOptions = pick(

@@ -8,6 +8,7 @@ import { profileOf } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
 import { type JobSettings, readSettings } from "../batch/settings.js";
 import { JaugeError } from "../errors.js";
+import type { ModelOutline } from "../gguf/outline.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
@@ -91,14 +92,14 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
   if (values.estimate) {
     const { estimateJob } = await import("./batch-estimate.js");
     const source = await openSource(name, reading);
-    await estimateJob(source, modelPath, load, { values, defaults });
+    await estimateJob(source, modelPath, load, { values, defaults, outline });
     return;
   }
   const { output } = values;
   if (output === undefined)
     throw new JaugeError("option-missing", { command: "jauge batch", option: "--output" });
   const given: Given = {
-    ...{ name, reading, modelPath, load, values, defaults, output, interrupt },
+    ...{ name, reading, modelPath, outline, load, values, defaults, output, interrupt },
     view: batchView({ json: values.json ?? false }),
     settings: {
       model: { name: outline.name ?? modelPath, fingerprint },
@@ -121,6 +122,7 @@ interface Given {
   name: string;
   reading: SourceOptions;
   modelPath: string;
+  outline: ModelOutline;
   load: LoadOptions;
   values: BatchValues;
   defaults: AnswerOptions;
@@ -160,7 +162,7 @@ async function runPart(given: Given, before: Answered | undefined): Promise<Answ
       const profile = load.savedPlan
         ? undefined
         : await profileOfLines(beginning ?? (await source.glance()), kind, given);
-      const wishes = kind === "embedding" ? { ...load, ...embeddingWishes } : load;
+      const wishes = kind === "embedding" ? { ...load, ...embeddingWishes(given.outline) } : load;
       model = await openModel(modelPath, { ...wishes, ...(profile && { job: profile }) }, values);
     }
     return await answer(job, model, kind, given, before);

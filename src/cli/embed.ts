@@ -3,12 +3,13 @@ import { JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { localized } from "../messages/locale.js";
-import type { Model } from "../model.js";
+import type { LoadOptions, Model } from "../model.js";
+import { openModelFile } from "../planner/sources/open.js";
 import { formatDecimal } from "../units.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
 import { budgetOptionsOf, loadOptions } from "./library-options.js";
-import { openModel } from "./open-model.js";
+import { openModel, openTokenizer, requireModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, toggle, type Values, value } from "./option-spec.js";
 import { anyText, invalid, oneOf } from "./option-values.js";
 import {
@@ -79,12 +80,8 @@ async function embed(first: string | undefined, others: string[], values: EmbedV
   const sentences = given.length > 0 ? given : await readLines(values.file);
   if (values.similarity && sentences.length < 2)
     invalid("--similarity", String(sentences.length), expected.texts());
-  const pooling = values.pooling ?? "model";
-  await using model = await openModel(
-    modelPath,
-    { ...loadOptions(values), ...(await budgetOptionsOf(values)), embeddings: { pooling } },
-    values,
-  );
+  const load = { ...loadOptions(values), ...(await budgetOptionsOf(values)) };
+  await using model = await openModel(modelPath, await planFor(sentences, modelPath, load, values), values);
   if (values.similarity) await printSimilarity(await vectors(model, sentences, values), values);
   else await printVectors(model, sentences, values);
 }
@@ -92,6 +89,34 @@ async function embed(first: string | undefined, others: string[], values: EmbedV
 async function vectors(model: Model, sentences: string[], values: EmbedValues): Promise<Float32Array[]> {
   const normalize = values.similarity || values.normalize !== false;
   return await model.embed(sentences, { pooling: values.pooling ?? "model", normalize });
+}
+
+/** What the texts ask of their plan: a context as long as the longest of them, where nothing else is said. */
+async function planFor(
+  sentences: string[],
+  modelPath: string,
+  load: LoadOptions,
+  values: EmbedValues,
+): Promise<LoadOptions> {
+  if (load.savedPlan) return load;
+  const wishes: LoadOptions = { ...load, embeddings: { pooling: values.pooling ?? "model" } };
+  if (load.contextLength !== undefined) return wishes;
+  requireModel(modelPath);
+  const { outline } = await openModelFile(modelPath);
+  await using tokenizer = await openTokenizer(modelPath, load, values);
+  let [longest, total] = [0, 0];
+  for (const text of sentences) {
+    const { length } = await tokenizer.tokenize(text, { parseSpecial: false });
+    longest = Math.max(longest, length);
+    total += length;
+  }
+  const promptTokens = Math.max(1, Math.round(total / sentences.length));
+  return {
+    ...wishes,
+    // A longer text than the model takes is refused as such.
+    contextLength: Math.max(1, Math.min(longest, outline.contextLength ?? longest)),
+    job: { promptTokens, answerTokens: 0, longest, requests: sentences.length },
+  };
 }
 
 /** One JSON object a line, or one array of them. */

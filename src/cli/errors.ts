@@ -24,7 +24,7 @@ const categories: [Category, RegExp][] = (
   [
     ["interrupted", "cancelled conversion-interrupted"],
     ["crash", "host-crashed decode-failed conversion-crashed"],
-    ["memory", "out-of-memory context-failed plan-does-not-fit plan-exceeded"],
+    ["memory", "out-of-memory context-failed embeddings-beyond-budget plan-does-not-fit plan-exceeded"],
     ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
     ["usage", "delta-new-rows requantise- source-mix- tensor- tokenizer-pre-unknown"],
     [

@@ -107,6 +107,12 @@ export class Engine extends Tokenizer {
     return this.askSurely("embed", { texts, pooling });
   }
 
+  /** Bytes per device that another plan of the same model would take, from a dry run in the host. */
+  measure(plan: Plan): Promise<MemoryUse[]> {
+    checkPlan(plan);
+    return this.askSurely("measure", { wish: this.libraries, plan });
+  }
+
   /** Errors: `decode-failed`, `importance-not-finite`, `file-unwritable`, `file-unreadable`. */
   score(window: ScoringWindow): Promise<WindowScore> {
     return this.ask("score", window);

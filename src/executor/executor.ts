@@ -102,7 +102,7 @@ export class Executor {
   }
 
   /**
-   * Takes a request in. Its result fails with `request-too-long`, `token-unknown`, `prompt-empty`, `grammar-invalid`, or
+   * Takes a request in. Its result fails with `request-too-long`, `token-unknown`, `prompt-empty`, `grammar-invalid`, `embeddings-only`, or
    * `host-crashed` where the engine cannot be kept alive.
    */
   submit(request: GenerationRequest): Generation {
@@ -125,6 +125,7 @@ export class Executor {
   private refuse(request: GenerationRequest): JaugeError | undefined {
     const { length } = request.tokens;
     if (this.isClosed) return new JaugeError("host-closed", {});
+    if (this.engine.plan.embeddings) return new JaugeError("embeddings-only", {});
     if (length === 0) return new JaugeError("prompt-empty", {});
     const { vocabularySize } = this.engine.info.model;
     const isUnknown = (token: number) => token < 0 || token >= vocabularySize;

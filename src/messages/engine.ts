@@ -4,6 +4,14 @@ import type { ErrorText } from "./error-text.js";
 /** The last lines of the engine's own log, for errors whose cause only it knows. */
 const tail = (log: string) => (log ? `\n${log}` : "");
 
+/** A context beside the loaded plan, on one place. */
+interface BesideFacts {
+  device: string;
+  neededBytes: number;
+  roomBytes: number;
+  budgetBytes: number;
+}
+
 const en = {
   "backend-unavailable": (f: { backend: string; platform: string }): ErrorText => ({
     what: `No ${f.backend} libraries are published for ${f.platform}`,
@@ -102,6 +110,16 @@ const en = {
   "embeddings-unsupported": (f: { reason: string }): ErrorText => ({
     what: `This model gives no embeddings: ${f.reason}`,
     fix: "Use an embedding model, or another --pooling.",
+  }),
+  "embeddings-only": (_: Record<string, never>): ErrorText => ({
+    what: "The model was loaded for embeddings, not to answer",
+    fix: "Load it without `embeddings`, or with a plan that was made for text.",
+  }),
+  "embeddings-beyond-budget": (f: BesideFacts): ErrorText => ({
+    what:
+      `${f.device === "host" ? "RAM" : f.device}: a context for embeddings beside the loaded plan takes ` +
+      `${formatBytes(f.neededBytes)}, ${formatBytes(f.roomBytes)} of the budget of ${formatBytes(f.budgetBytes)} are left`,
+    fix: "Load the model for embeddings (`embeddings: { pooling }`), embed shorter texts, or raise the budget.",
   }),
   "text-too-long": (f: { tokens: number; limit: number }): ErrorText => ({
     what: `The text has ${f.tokens} tokens; the model takes ${f.limit}`,
@@ -205,6 +223,16 @@ const fr: typeof en = {
   "embeddings-unsupported": (f) => ({
     what: `Ce modèle ne donne pas de plongements : ${f.reason}`,
     fix: "Prenez un modèle de plongement, ou un autre --pooling.",
+  }),
+  "embeddings-only": (_) => ({
+    what: "Le modèle a été chargé pour des plongements, non pour répondre",
+    fix: "Chargez-le sans `embeddings`, ou avec un plan fait pour du texte.",
+  }),
+  "embeddings-beyond-budget": (f) => ({
+    what:
+      `${f.device === "host" ? "RAM" : f.device} : un contexte de plongement à côté du plan chargé prend ` +
+      `${formatBytes(f.neededBytes)}, il reste ${formatBytes(f.roomBytes)} du budget de ${formatBytes(f.budgetBytes)}`,
+    fix: "Chargez le modèle pour des plongements (`embeddings: { pooling }`), donnez des textes plus courts, ou relevez le budget.",
   }),
   "text-too-long": (f) => ({
     what: `Le texte a ${f.tokens} jetons ; le modèle en prend ${f.limit}`,

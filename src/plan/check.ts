@@ -1,5 +1,5 @@
 import { JaugeError } from "../errors.js";
-import { kvTypes, type Plan } from "./plan.js";
+import { kvTypes, type Plan, sharedCells } from "./plan.js";
 
 /** Holds a plan's numbers to what the engine accepts. Errors: `plan-invalid`, naming the field. */
 export function checkPlan(plan: Plan): void {
@@ -20,6 +20,12 @@ export function checkPlan(plan: Plan): void {
   whole("outputs", 1, 2 ** 16);
   if (plan.sequences * plan.contextLength > 2 ** 31 - 1)
     throw invalid("contextLength", "sequences × contextLength is over 2³¹");
+  const tokens = plan.kvLayout === "unified" ? Math.min(plan.microBatch, sharedCells(plan)) : plan.microBatch;
+  if (plan.embeddings && tokens % plan.sequences !== 0)
+    throw invalid(
+      "microBatch",
+      `embeddings need a multiple of the ${plan.sequences} sequences, not ${tokens}`,
+    );
   for (const field of ["kvTypeK", "kvTypeV"] as const) {
     if (!kvTypes.includes(plan[field]))
       throw invalid(field, `${plan[field]} is none of ${kvTypes.join(", ")}`);

@@ -189,7 +189,7 @@ function warningsOf({ solved, request }: Description): string[] {
   if (plan.contextLength < wanted.contextLength)
     notes.push(texts.context({ tokens: String(plan.contextLength), wanted: String(wanted.contextLength) }));
   if (plan.microBatch < wanted.microBatch) notes.push(texts.microBatch({ tokens: plan.microBatch }));
-  if (plan.kvTypeK !== wanted.kvTypeK && request.objective !== "batch")
+  if (plan.kvTypeK !== wanted.kvTypeK && (request.objective !== "batch" || plan.embeddings))
     notes.push(texts.kvType({ type: plan.kvTypeK }));
   return notes;
 }
@@ -200,7 +200,7 @@ function notesOf({ solved, request }: Description): string[] {
   const { facts, usable } = request.machine;
   const { plan } = fitted;
   const notes: string[] = [];
-  if (request.objective === "batch") notes.push(...batchNotes(solved, request));
+  if (request.objective === "batch" && !plan.embeddings) notes.push(...batchNotes(solved, request));
   const unused = usable.filter((index) => !plan.devices?.includes(facts.devices[index]!.name));
   for (const index of unused) notes.push(texts.deviceUnused({ device: facts.devices[index]!.name }));
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;

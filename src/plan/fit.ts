@@ -1,5 +1,6 @@
 import type { HardwareFacts } from "../hardware/facts.js";
 import type { Placement } from "./cost.js";
+import { withEmbeddings } from "./embedding.js";
 import { placementFields } from "./engine-plan.js";
 import type { JobProfile } from "./job.js";
 import type { ModelLayout } from "./layout.js";
@@ -105,12 +106,15 @@ export class Fitter {
   private readonly layout: ModelLayout;
   private readonly machine: Machine;
   private readonly job: JobProfile | undefined;
+  readonly settings: Plan;
 
   constructor(
-    { layout, machine, job }: Pick<SolveRequest, "layout" | "machine" | "job">,
-    readonly settings: Plan,
+    { layout, machine, job, wishes }: Pick<SolveRequest, "layout" | "machine" | "job" | "wishes">,
+    wanted: Plan,
     start?: Fitter,
   ) {
+    const settings = withEmbeddings(wanted, wishes);
+    this.settings = settings;
     this.layout = layout;
     this.machine = machine;
     this.job = job;

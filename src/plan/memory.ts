@@ -2,7 +2,7 @@ import type { ModelOutline } from "../gguf/outline.js";
 import { host, type Placement } from "./cost.js";
 import { elementBytes } from "./estimate.js";
 import type { ModelLayout, Part } from "./layout.js";
-import type { Plan } from "./plan.js";
+import { mostOutputs, type Plan } from "./plan.js";
 
 /** Bytes on one device or on the host, as llama.cpp counts them, and what its report leaves out. */
 export interface PlaceMemory {
@@ -116,9 +116,8 @@ export function fitKvToMeasured(formula: readonly number[], measuredTotal: numbe
  * micro-batch (`output_reserve`, llama-context.cpp v0.5.0), in F32.
  */
 export function unreportedHostBytes(plan: Plan, outline: ModelOutline): number {
-  const outputs = Math.max(plan.sequences, Math.min(plan.outputs ?? plan.sequences * 9, plan.microBatch));
   const perOutput = 4 * ((outline.vocabularySize ?? 0) + (plan.embeddings ? (outline.hiddenSize ?? 0) : 0));
-  return 52 * kvCells(plan) + outputs * perOutput;
+  return 52 * kvCells(plan) + mostOutputs(plan) * perOutput;
 }
 
 /**
@@ -131,8 +130,7 @@ export function computeEstimate(plan: Plan, outline: ModelOutline): number {
     ...(outline.feedForwardSize ?? [hidden * 4]),
     (outline.expertFeedForwardSize ?? 0) * (outline.expertsUsed ?? 1),
   );
-  const outputs = Math.max(plan.sequences, Math.min(plan.outputs ?? plan.sequences * 9, plan.microBatch));
   const activations = plan.microBatch * (4 * hidden + 2 * wide) * 4;
   const mask = plan.microBatch * Math.ceil(plan.contextLength / cellsMultiple) * cellsMultiple * 4;
-  return Math.ceil(activations + mask + outputs * (outline.vocabularySize ?? 0) * 4);
+  return Math.ceil(activations + mask + mostOutputs(plan) * (outline.vocabularySize ?? 0) * 4);
 }

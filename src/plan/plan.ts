@@ -47,12 +47,15 @@ export interface Plan {
   streamWeights?: boolean;
   /** LoRA adapters, added in order. */
   adapters: { path: string; scale: number }[];
-  /** What the context computes beside logits: sentence embeddings, pooled so. */
+  /** The context is for sentence embeddings, pooled so, and not for text; see `withEmbeddings`. */
   embeddings?: { pooling: "model" | "none" | "mean" | "cls" | "last" | "rank" };
   /** RoPE settings that override the model's. */
   ropeFrequencyBase?: number;
   ropeFrequencyScale?: number;
-  /** Most tokens with logits in one micro-batch; `sequences` × 9 where absent (a token and 8 speculated). */
+  /**
+   * Most tokens with logits in one micro-batch; `sequences` × 9 where absent (a token and 8 speculated). All of them
+   * where they are embedded.
+   */
   outputs?: number;
 }
 
@@ -77,6 +80,17 @@ export function streamsFrom(plan: Plan): number {
 /** Whether any batch of a plan is computed on a device with streamed weights. */
 export function streams({ devices, streamWeights, microBatch }: Plan): boolean {
   return devices?.length !== 0 && streamWeights !== false && microBatch >= streamFromRows;
+}
+
+/** Tokens of a micro-batch that may have logits. */
+export function mostOutputs({ sequences, microBatch, outputs, embeddings }: Plan): number {
+  const wanted = embeddings ? microBatch : Math.min(outputs ?? sequences * 9, microBatch);
+  return Math.max(sequences, wanted);
+}
+
+/** Cells of the cache that all sequences share, before llama.cpp rounds them. */
+export function sharedCells({ kvCells, sequences, contextLength }: Plan): number {
+  return kvCells ?? sequences * contextLength;
 }
 
 export interface TensorOverride {

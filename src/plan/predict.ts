@@ -30,16 +30,19 @@ export function costModels(
   kvBytesPerCell: readonly number[],
   job?: JobProfile,
 ): Models {
+  const { promptTokens } = job ?? usualTurn;
   // In a unified cache a token is held against the cells of all sequences, most of them masked.
   const spread = plan.kvLayout === "unified" ? plan.sequences : 1;
   const depth = Math.min(usualDepth(job), plan.contextLength) * spread;
-  // Texts are embedded many at once, whatever the length of one.
-  const rows = plan.embeddings
-    ? plan.microBatch
-    : Math.min(plan.microBatch, plan.contextLength * plan.sequences);
+  // Texts are embedded many at once, in a cache that is empty before.
+  const rows = Math.min(
+    plan.microBatch,
+    (plan.embeddings ? promptTokens : plan.contextLength) * plan.sequences,
+  );
+  const prefillDepth = plan.embeddings ? Math.min(rows, depth) : depth / 2;
   const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
   return {
-    prefill: model({ rows, sequences: 1, outputs: 1, depth: depth / 2 }),
+    prefill: model({ rows, sequences: 1, outputs: 1, depth: prefillDepth }),
     decode: model({ rows: plan.sequences, sequences: plan.sequences, outputs: plan.sequences, depth }),
     ...(job ?? usualTurn),
   };

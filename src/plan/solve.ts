@@ -14,11 +14,12 @@ export async function solve(request: SolveRequest): Promise<Solved> {
   const found = await first.fit();
   if (request.objective === "context" && request.wishes.contextLength === undefined)
     return longestContext(request, { fitted: found, fitter: first, wanted });
-  if (request.objective === "batch" && fits(found))
-    return bestThroughput(request, { fitted: found, fitter: first, wanted });
+  // Embeddings have as many sequences as their micro-batches.
+  const isBatch = request.objective === "batch" && !wanted.embeddings;
+  if (isBatch && fits(found)) return bestThroughput(request, { fitted: found, fitter: first, wanted });
   if (fits(found)) return { fitted: found, fitter: first, wanted };
   const conceded = await concede(request, first, { fitted: found, fitter: first, wanted });
-  const isWidthFree = request.objective === "batch" && request.wishes.sequences === undefined;
+  const isWidthFree = isBatch && request.wishes.sequences === undefined;
   return isWidthFree ? { ...conceded, widthLimit: { by: "memory", next: 2 } } : conceded;
 }
 
@@ -65,7 +66,7 @@ async function longestContext(request: SolveRequest, start: Solved): Promise<Sol
   const { layout } = request;
   const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
   const fitterFor = (contextLength: number, from: Fitter) =>
-    new Fitter(request, { ...start.fitter.settings, contextLength }, from);
+    new Fitter(request, { ...start.wanted, contextLength }, from);
   // What was measured last guides the next guess: compute buffers grow with the context too.
   let reference = start.fitter;
   let [low, high] = [0, Math.floor(trained / cellsMultiple)];

@@ -21,9 +21,10 @@ export function hereMeasure(
   modelPath: string,
   libraries: LibraryWish,
   outline: ModelOutline,
-  given?: Measurer,
+  given?: Pick<Measurer, "measure">,
 ): DryRuns {
-  const measurer = given ?? new Measurer({ libraries });
+  const own = given ? undefined : new Measurer({ libraries });
+  const measurer = given ?? own!;
   const runs: DryRuns = {
     exactness: "measured",
     measure: async (plan, modelled) => {
@@ -36,7 +37,7 @@ export function hereMeasure(
       return streams(plan) ? withUnstreamed(uses, ghost, measurer) : uses;
     },
     [Symbol.asyncDispose]: async () => {
-      if (!given) await measurer[Symbol.asyncDispose]();
+      await own?.[Symbol.asyncDispose]();
     },
   };
   return runs;
@@ -64,7 +65,7 @@ function byFormula(
 async function withUnstreamed(
   uses: readonly MemoryUse[],
   plan: Plan,
-  measurer: Measurer,
+  measurer: Pick<Measurer, "measure">,
 ): Promise<MemoryUse[]> {
   const { sequences } = plan;
   const rows = streamsFrom(plan) - 1;

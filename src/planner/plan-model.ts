@@ -11,6 +11,7 @@ import { alternativesOf, type Requantised } from "../plan/alternatives.js";
 import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budget.js";
 import { checkPlan } from "../plan/check.js";
 import { describePlan } from "../plan/describe.js";
+import { withEmbeddings } from "../plan/embedding.js";
 import type { FixedPlacement, Machine } from "../plan/fit.js";
 import type { JobProfile } from "../plan/job.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
@@ -56,7 +57,9 @@ export interface PlanRequest {
  * Errors: those of the source, of budgets and of the engine's dry run.
  */
 export async function planModel(request: PlanRequest): Promise<ModelPlan> {
-  checkPlan(simplePlan({ modelPath: "", threads: 1, ...request.wishes, ...zeroIsTheModels(request.wishes) }));
+  const { wishes: fixed } = request;
+  const settings = simplePlan({ modelPath: "", threads: 1, ...fixed, ...zeroIsTheModels(fixed) });
+  checkPlan(withEmbeddings(settings, fixed));
   const source = await sourceOf(request);
   const isHere = request.hardware === undefined && request.budgets.cardBytes === undefined;
   const facts = await factsOf(request);

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { estimatedEnergy } from "../../src/batch/energy.js";
+import { estimateLines } from "../../src/batch/estimate.js";
 import { profileOfLines } from "../../src/batch/profile.js";
+import type { BatchItem } from "../../src/batch/request.js";
 import type { PowerFacts } from "../../src/hardware/facts.js";
 import type { ModelPlan, PlannedDevice } from "../../src/plan/model-plan.js";
 
@@ -51,6 +53,21 @@ test("graphics within the processor's package are in its power", () => {
     unknown: [],
   });
   expect(estimatedEnergy(planOf(devices, {}, { Vulkan0: 1 }), 10)).toMatchObject({ joules: 300 });
+});
+
+test("a text to embed is as long as itself, not as its line", async () => {
+  const item: BatchItem = {
+    ...{ number: 1, customId: "a" },
+    request: { kind: "embedding", input: ["a b", "a b c d", "a"], encoding: "float" },
+  };
+  const tokenize = async (text: string) => new Int32Array(text.split(" ").length);
+  const options = { defaults: {}, expectedTokens: 5 };
+  const items = async function* () {
+    yield item;
+  };
+  expect(await estimateLines(items(), tokenize, options)).toMatchObject({
+    ...{ isEmbedding: true, promptTokens: 7, outputTokens: 0, longestTokens: 4 },
+  });
 });
 
 test("a job of embeddings answers nothing", () => {

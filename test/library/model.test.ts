@@ -267,6 +267,16 @@ it("embeds texts as libllama does, at length 1 unless told otherwise, beside gen
   expect((await running.result).tokens.length).toBe(40);
 });
 
+it("answers nothing where it was loaded for embeddings", async () => {
+  await using model = await open({ embeddings: { pooling: "last" } });
+  expect(await codeOf(model.complete("Once upon a time").result)).toBe("embeddings-only");
+  const [vector] = await model.embed(["A dog ran."], { normalize: false });
+  const [expected] = await embeddingsOf(["A dog ran."], "last");
+  expected!.forEach((value, place) => {
+    expect(vector![place]).toBeCloseTo(value, 2);
+  });
+});
+
 it("outlives its host", async () => {
   await using model = await open();
   const ask = async () => (await model.complete("Once", { temperature: 0, maxTokens: 20 }).result).text;

@@ -11,7 +11,7 @@ import type { Plan } from "../../src/plan/plan.js";
 import { openPlanned } from "../../src/planner/open-planned.js";
 import { planModel } from "../../src/planner/plan-model.js";
 import { openSource } from "../../src/planner/sources/open.js";
-import { cpu, hasVulkan, vulkan } from "../engine/harness.js";
+import { cpu, cpuTolerance, distance, hasVulkan, vulkan, vulkanTolerance } from "../engine/harness.js";
 import { writeRandomModel } from "../engine/models.js";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
@@ -56,6 +56,7 @@ const wishes: [name: string, wishes: Partial<Plan>][] = [
   ["a quantised KV cache", { kvTypeK: "q8_0", kvTypeV: "q4_0", flashAttention: "on" }],
   ["small micro-batches", { microBatch: 48 }],
   ["a unified cache", { kvLayout: "unified", kvCells: 700, sequences: 4 }],
+  ["embeddings", { embeddings: { pooling: "mean" }, contextLength: 300 }],
 ];
 const placements: [name: string, wishes: Partial<Plan>][] = [
   ...wishes,
@@ -102,6 +103,57 @@ describe("buffers stay as they were loaded", () => {
       expect(await engine.memory(), `after ${length} tokens`).toEqual(before);
     }
     await engine.close();
+  });
+});
+
+describe("embeddings take what was planned for them", () => {
+  const given: Partial<Plan> = { embeddings: { pooling: "mean" }, contextLength: 300, microBatch: 304 };
+  const texts = [1, 300, 2, 30, 7, 150, 151, ...new Array<number>(40).fill(9)].map((length, index) =>
+    Int32Array.from({ length }, (_, token) => 1 + ((31 * index + 7 * token) % 500)),
+  );
+  /** Vectors, from an engine whose memory is the same before and after. */
+  const vectorsOf = async (wish: Partial<Plan>, options: EngineOptions) => {
+    const plan = await planOf(wish, options);
+    const engine = await Engine.open(plan.engine, options);
+    const before = await engine.memory();
+    const vectors = await engine.embed(texts, "mean");
+    expect(await engine.memory()).toEqual(before);
+    await engine.close();
+    return vectors;
+  };
+  const near = (found: Float32Array[], expected: Float32Array[], tolerance: number) => {
+    expect(found).toHaveLength(texts.length);
+    found.forEach((vector, index) => {
+      expect(distance(vector, expected[index]!), `text ${index}`).toBeLessThan(tolerance);
+    });
+  };
+
+  it("on the CPU, with the vectors of a context beside a plan for text", async () => {
+    near(await vectorsOf(given, cpu), await vectorsOf({ contextLength: 300 }, cpu), cpuTolerance);
+  });
+
+  it.runIf(hasVulkan)("on a Vulkan device, with streamed weights", { retry: 3 }, async () => {
+    const expected = await vectorsOf(given, cpu);
+    near(await vectorsOf({ ...given, gpuLayers: 5, streamWeights: true }, vulkan), expected, vulkanTolerance);
+  });
+
+  it("or are refused beside a plan that leaves no room, and take nothing for good where it does", async () => {
+    const fixed = { contextLength: 512, microBatch: 64, kvTypeK: "f16", kvTypeV: "f16" } as const;
+    const { host } = await planOf(fixed, cpu);
+    const embed = async (bytes: number) => {
+      await using model = await load(path, { backend: "cpu", ...fixed, ram: `${bytes}B` });
+      const before = await model.memory();
+      const vectors = await model.embed(texts, { pooling: "mean" });
+      expect(await model.memory()).toEqual(before);
+      return vectors;
+    };
+    const error = await embed(host.plannedBytes).catch((reason: unknown) => reason);
+    if (!isJaugeError(error, "embeddings-beyond-budget")) throw error;
+    const { neededBytes, ...facts } = error.facts;
+    expect(facts).toEqual({ device: "host", roomBytes: 0, budgetBytes: host.plannedBytes });
+    const last = await embed(host.plannedBytes + neededBytes - 1).catch((reason: unknown) => reason);
+    expect(isJaugeError(last, "embeddings-beyond-budget")).toBe(true);
+    expect(await embed(host.plannedBytes + neededBytes)).toHaveLength(texts.length);
   });
 });
 

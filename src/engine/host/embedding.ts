@@ -1,4 +1,5 @@
 import { JaugeError } from "../../errors.js";
+import { embeddedAtOnce, longestEmbedded, planBeside } from "../../plan/embedding.js";
 import type { Plan } from "../../plan/plan.js";
 import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
 import type { Native } from "../native/open.js";
@@ -6,35 +7,49 @@ import type { Pooling } from "../protocol.js";
 import { BatchBuffer } from "./batch.js";
 import { contextParams, poolingTypes } from "./parameters.js";
 
-/** Sequences embedded at once: enough to fill micro-batches with short texts. */
-const parallelTexts = 16;
-
 /**
- * Embeds texts in a context of its own, made when first needed and made anew for another pooling or a longer
- * text: pooled embeddings need the whole text in one micro-batch.
+ * Embeds texts in the context of a plan for embeddings. What that one does not embed (texts beside a conversation, another
+ * pooling) is computed in a context beside it, which is gone when they are: see `planBeside`.
  */
 export class Embedder {
-  private context: { pointer: Pointer; pooling: Pooling; batch: BatchBuffer } | undefined;
+  /** As large as was needed so far. */
+  private batch = new BatchBuffer(0);
 
   constructor(
     private readonly native: Native,
-    private readonly model: Pointer,
-    private readonly plan: Plan,
-    private readonly size: number,
-    /** Gives a new context what the conversation's own has: LoRA adapters. */
-    private readonly prepare: (context: Pointer) => void,
+    /** `size` is the length of a vector. */
+    private readonly loaded: { model: Pointer; context: Pointer; plan: Plan; size: number },
+    /** Gives a context beside the plan's what that one has. */
+    private readonly prepare: (context: Pointer, plan: Plan) => void,
   ) {}
 
   /** One vector per text; with pooling `none`, that of its last token. Errors: `text-too-long`, `embeddings-unsupported`. */
   async embed(texts: Int32Array[], pooling: Pooling): Promise<Float32Array[]> {
+    const { model, context, plan } = this.loaded;
     const longest = texts.reduce((most, text) => Math.max(most, text.length), 1);
-    const limit = Math.max(this.plan.contextLength, 1);
+    const limit = Math.max(plan.contextLength, 1);
     if (longest > limit) throw new JaugeError("text-too-long", { tokens: longest, limit });
     if (texts.some((text) => text.length === 0))
       throw new JaugeError("embeddings-unsupported", { reason: "a text has no tokens" });
     if (pooling === "rank" && !this.isReranker)
       throw new JaugeError("embeddings-unsupported", { reason: "it was not made for ranking" });
-    const { batch } = await this.contextFor(longest, pooling);
+    const beside = planBeside(plan, longest, pooling);
+    if (!beside) return this.embedIn(context, plan, texts);
+    const params = contextParams(this.native, beside);
+    const pointer = await inBackground(this.native.llama.llama_init_from_model, model, params);
+    if (pointer === null) throw new JaugeError("context-failed", { reason: "embeddings", log: "" });
+    try {
+      this.prepare(pointer, beside);
+      return await this.embedIn(pointer, beside, texts);
+    } finally {
+      this.native.llama.llama_free(pointer);
+    }
+  }
+
+  private async embedIn(context: Pointer, plan: Plan, texts: Int32Array[]): Promise<Float32Array[]> {
+    const capacity = longestEmbedded(plan);
+    const parallelTexts = embeddedAtOnce(plan);
+    const batch = this.batchOf(capacity);
     const vectors: Float32Array[] = [];
     let start = 0;
     while (start < texts.length) {
@@ -43,29 +58,30 @@ export class Embedder {
       while (
         end < texts.length &&
         end - start < parallelTexts &&
-        batch.length + texts[end]!.length <= batch.capacity
+        batch.length + texts[end]!.length <= capacity
       ) {
         batch.add(end - start, 0, texts[end]!, texts[end]!.length);
         end++;
       }
-      vectors.push(...(await this.compute(texts.slice(start, end))));
+      vectors.push(...(await this.compute(context, batch, texts.slice(start, end))));
       start = end;
     }
     return vectors;
   }
 
-  close(): void {
-    if (this.context) this.native.llama.llama_free(this.context.pointer);
-    this.context = undefined;
+  /** What was allocated stays so until the process ends: each is at least twice as large as the one before. */
+  private batchOf(capacity: number): BatchBuffer {
+    if (this.batch.capacity < capacity)
+      this.batch = new BatchBuffer(Math.max(capacity, 2 * this.batch.capacity));
+    return this.batch;
   }
 
-  private async compute(texts: Int32Array[]): Promise<Float32Array[]> {
+  private async compute(pointer: Pointer, batch: BatchBuffer, texts: Int32Array[]): Promise<Float32Array[]> {
     const { llama } = this.native;
-    const { pointer, batch } = this.context!;
+    const { model, size: length } = this.loaded;
     const memory = llama.llama_get_memory(pointer);
     if (memory !== null) llama.llama_memory_clear(memory, false);
-    const encoderOnly =
-      llama.llama_model_has_encoder(this.model) && !llama.llama_model_has_decoder(this.model);
+    const encoderOnly = llama.llama_model_has_encoder(model) && !llama.llama_model_has_decoder(model);
     const status = await inBackground(
       encoderOnly ? llama.llama_encode : llama.llama_decode,
       pointer,
@@ -74,7 +90,7 @@ export class Embedder {
     if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
     const pooled = llama.llama_pooling_type(pointer) !== 0;
     const ranking = llama.llama_pooling_type(pointer) === 4;
-    const size = ranking ? Math.max(1, llama.llama_model_n_cls_out(this.model)) : this.size;
+    const size = ranking ? Math.max(1, llama.llama_model_n_cls_out(model)) : length;
     let lastToken = -1;
     return texts.map((text, sequence) => {
       lastToken += text.length;
@@ -87,35 +103,12 @@ export class Embedder {
     });
   }
 
-  private async contextFor(longest: number, pooling: Pooling) {
-    const current = this.context;
-    if (current && current.pooling === pooling && current.batch.capacity >= longest) return current;
-    this.close();
-    const wanted = Math.min(Math.max(longest, 512), Math.max(longest, this.plan.contextLength));
-    // libllama aborts where pooled micro-batches do not divide into the sequences.
-    const capacity = Math.ceil(wanted / 256) * 256;
-    const params = contextParams(this.native, {
-      ...this.plan,
-      embeddings: { pooling },
-      kvLayout: "unified",
-      kvCells: capacity,
-      sequences: parallelTexts,
-      microBatch: capacity,
-      outputs: capacity,
-    });
-    const pointer = await inBackground(this.native.llama.llama_init_from_model, this.model, params);
-    if (pointer === null) throw new JaugeError("context-failed", { reason: "embeddings", log: "" });
-    this.prepare(pointer);
-    this.context = { pointer, pooling, batch: new BatchBuffer(capacity) };
-    return this.context;
-  }
-
   /** Whether the model says that its pooling gives a rank: others have no layer to rank with. */
   private get isReranker(): boolean {
     const { llama } = this.native;
     const value = (key: string) => {
       const text = new Uint8Array(128);
-      const length = llama.llama_model_meta_val_str(this.model, key, text, text.length);
+      const length = llama.llama_model_meta_val_str(this.loaded.model, key, text, text.length);
       return Buffer.from(text.subarray(0, Math.max(0, length))).toString();
     };
     return value(`${value("general.architecture")}.pooling_type`) === String(poolingTypes.rank);

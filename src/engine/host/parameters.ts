@@ -1,5 +1,5 @@
 import { JaugeError } from "../../errors.js";
-import type { Plan } from "../../plan/plan.js";
+import { mostOutputs, type Plan, sharedCells } from "../../plan/plan.js";
 import { NativeArray, nativeString, nativeWords, type Pointer } from "../native/ffi.js";
 import { ggmlTypes } from "../native/ggml.js";
 import type { Native } from "../native/open.js";
@@ -37,14 +37,13 @@ export function modelParams(native: Native, plan: Plan, dry: boolean): ModelPara
 export function contextParams(native: Native, plan: Plan): ContextParams {
   const perSequence = plan.contextLength;
   const unified = plan.kvLayout === "unified";
-  const outputs = plan.outputs ?? plan.sequences * 9;
   return {
     ...native.llama.llama_context_default_params(),
-    n_ctx: unified ? (plan.kvCells ?? perSequence * plan.sequences) : perSequence * plan.sequences,
+    n_ctx: unified ? sharedCells(plan) : perSequence * plan.sequences,
     n_batch: plan.microBatch,
     n_ubatch: plan.microBatch,
     n_seq_max: plan.sequences,
-    n_outputs_max: Math.max(plan.sequences, Math.min(outputs, plan.microBatch)),
+    n_outputs_max: mostOutputs(plan),
     n_outputs_max_per_seq: 0,
     n_threads: plan.threads,
     n_threads_batch: plan.threadsBatch,

@@ -79,9 +79,11 @@ export class Session {
       },
       loadMs: performance.now() - started,
     };
-    const embedder = new Embedder(native, model, plan, facts.embeddingSize, (other) =>
-      setAdapters(native, other, adapters),
-    );
+    const prepare = (other: Pointer, its: Plan) => {
+      reserveUnstreamed(native, other, its);
+      setAdapters(native, other, adapters);
+    };
+    const embedder = new Embedder(native, { model, context, plan, size: facts.embeddingSize }, prepare);
     return new Session(native, context, plan, vocabulary, opened, embedder, importance);
   }
 
