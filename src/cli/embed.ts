@@ -35,7 +35,7 @@ const embedOptions = {
 
 type EmbedValues = Values<typeof embedOptions> & BudgetValues & ModelValues & OutputValues;
 
-/** Texts computed between two prints. */
+/** Texts computed between two prints, and counted at once. */
 const textsAtOnce = 64;
 
 /** `jauge embed MODEL [TEXT...]` */
@@ -105,10 +105,13 @@ async function planFor(
   const { outline } = await openModelFile(modelPath);
   await using tokenizer = await openTokenizer(modelPath, load, values);
   let [longest, total] = [0, 0];
-  for (const text of sentences) {
-    const { length } = await tokenizer.tokenize(text, { parseSpecial: false });
-    longest = Math.max(longest, length);
-    total += length;
+  for (let start = 0; start < sentences.length; start += textsAtOnce) {
+    const some = sentences.slice(start, start + textsAtOnce);
+    const tokens = await Promise.all(some.map((text) => tokenizer.tokenize(text, { parseSpecial: false })));
+    for (const { length } of tokens) {
+      longest = Math.max(longest, length);
+      total += length;
+    }
   }
   const promptTokens = Math.max(1, Math.round(total / sentences.length));
   return {

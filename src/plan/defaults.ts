@@ -3,6 +3,8 @@ import { type Plan, simplePlan } from "./plan.js";
 
 /** Tokens of context that a plan tries first, where the person does not say. */
 const usualContext = { chat: 8192, batch: 4096, context: 8192 };
+/** The same of embeddings, whose micro-batches are as long, each token with an output. */
+const usualText = 2048;
 
 /**
  * The settings that a plan tries first: what the person fixed, and else what serves the objective best whatever the
@@ -11,10 +13,9 @@ const usualContext = { chat: 8192, batch: 4096, context: 8192 };
  */
 export function defaultFields({ layout, machine, objective, wishes, job }: SolveRequest): Plan {
   const trained = layout.source.outline.contextLength ?? 4096;
+  const usual = wishes.embeddings ? usualText : usualContext[objective];
   const contextLength =
-    wishes.contextLength === 0
-      ? trained
-      : (wishes.contextLength ?? Math.min(trained, job?.longest ?? usualContext[objective]));
+    wishes.contextLength === 0 ? trained : (wishes.contextLength ?? Math.min(trained, job?.longest ?? usual));
   const given = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
   return simplePlan({
     threads: machine.facts.host.threads,
