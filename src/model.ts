@@ -383,8 +383,9 @@ export class Model implements AsyncDisposable {
   }
 
   private async checkRoomToEmbed(longest: number, pooling: Pooling): Promise<void> {
-    // What is too long for any context is refused where it is embedded.
-    if (longest > this.plan.contextLength) return;
+    // What can never be embedded is refused where it would be.
+    const hasPooling = pooling !== "rank" || this.outline.pooling === "rank";
+    if (longest > this.plan.contextLength || !hasPooling) return;
     const beside = planBeside(this.plan, longest, pooling);
     if (!beside) return;
     const key = JSON.stringify(beside);

@@ -1,5 +1,5 @@
 import type { ModelOutline } from "../gguf/outline.js";
-import { type Plan, sharedCells } from "./plan.js";
+import { type Plan, sharedCells, streamFromRows, streamsFrom } from "./plan.js";
 
 type Pooling = NonNullable<Plan["embeddings"]>["pooling"];
 
@@ -52,11 +52,13 @@ export function embeddedAtOnce({ kvLayout, sequences }: Plan): number {
 export function planBeside(plan: Plan, tokens: number, pooling: Pooling): Plan | undefined {
   if (plan.embeddings?.pooling === pooling && tokens <= longestEmbedded(plan)) return undefined;
   const { kvCells: _, outputs: __, ...rest } = plan;
-  return withEmbeddings({
+  const settings: Plan = {
     ...{ ...rest, embeddings: { pooling } },
     contextLength: Math.ceil(tokens / stepOfLengths) * stepOfLengths,
     microBatch: Math.min(usualMicroBatch, plan.contextLength),
-  });
+  };
+  // The host streams batches from as many rows on as its own plan does.
+  return withEmbeddings(settings, streamsFrom(plan) === streamFromRows ? {} : { sequences: plan.sequences });
 }
 
 /** The usual number of sequences, or the largest power of two below it that divides a micro-batch. */

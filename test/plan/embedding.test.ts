@@ -71,6 +71,11 @@ describe("a context beside a plan for text", () => {
   });
 });
 
+it("a context beside a plan that streams from fewer rows has its sequences", () => {
+  const text = simplePlan({ modelPath: "m", threads: 2, devices: ["Vulkan0"], sequences: 5 });
+  expect(planBeside(text, 10, "mean")).toMatchObject({ sequences: 5, microBatch: 515 });
+});
+
 it("a plan for text stays as it is", () => {
   const text = simplePlan({ modelPath: "m", threads: 2, sequences: 3, microBatch: 40 });
   expect(withEmbeddings(text)).toBe(text);
