@@ -5,8 +5,9 @@ import { isJaugeError } from "../src/errors.js";
 import { readModel } from "../src/gguf/model-file.js";
 import { outlineOf } from "../src/gguf/outline.js";
 import { validateModel } from "../src/gguf/validate.js";
-import { mutate, seeded } from "../test/gguf/mutate.js";
+import { mutate } from "../test/gguf/mutate.js";
 import { librariesFolder, NativeOracle } from "../test/gguf/native.js";
+import { seeded } from "../test/gguf/random.js";
 import { type Variant, variantsOf } from "../test/gguf/variants.js";
 
 /**

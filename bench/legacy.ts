@@ -12,7 +12,7 @@ import { mutant } from "../test/convert/legacy/mutate.js";
 import { contentsOf } from "../test/convert/legacy/rows.js";
 import { tinyModel } from "../test/convert/legacy/tiny.js";
 import { kinds, legacyBytes } from "../test/convert/legacy/writer.js";
-import { seeded } from "../test/gguf/mutate.js";
+import { seeded } from "../test/gguf/random.js";
 import { Random } from "./random.js";
 
 /**

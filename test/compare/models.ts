@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 import type { ScoringRequest } from "../../src/compare/scoring-model.js";
 import { readGguf } from "../../src/gguf/reader.js";
 import { type TensorSource, writeGguf } from "../../src/gguf/writer.js";
+import { seeded } from "../gguf/random.js";
+import { float32, ones, randomMatrix } from "../gguf/tensors.js";
 import { storiesPath } from "../oracles/plain.js";
 
 export const textPath = fileURLToPath(new URL("../../texts/english-french.txt", import.meta.url));
@@ -15,17 +17,6 @@ export const request: ScoringRequest = {
   wishes: { threads: 1, threadsBatch: 1, gpuLayers: 0, devices: [] },
   engine: { libraries: { backend: "cpu" } },
 };
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** The float32 values of a tensor of a small file. */
 export async function tensorValues(path: string, name: string): Promise<Float32Array> {
@@ -40,14 +31,14 @@ export async function tensorValues(path: string, name: string): Promise<Float32A
 /** The embedded model with every matrix changed a little: `amount` is the part of each value that is random. */
 export async function writeNoisyStories(path: string, amount: number): Promise<void> {
   const { metadata, tensors } = await readGguf(storiesPath);
-  const random = randomNumbers(7);
+  const random = seeded(7);
   const noisy = await Promise.all(
     tensors.map(async ({ name, shape }): Promise<TensorSource> => {
       const values = await tensorValues(storiesPath, name);
       const isMatrix = shape.length > 1;
       for (let index = 0; isMatrix && index < values.length; index++)
         values[index]! *= 1 + amount * (random() - 0.5);
-      return { name, type: "F32", shape, data: () => [new Uint8Array(values.buffer)] };
+      return float32(name, shape, values);
     }),
   );
   await writeGguf(path, { metadata, tensors: noisy });
@@ -72,14 +63,9 @@ export async function writeMixtureModel(path: string): Promise<void> {
     ["llama.expert_count", uint32(experts)],
     ["llama.expert_used_count", uint32(2)],
   ]);
-  const random = randomNumbers(3);
-  const tensor = (name: string, ...shape: number[]): TensorSource => {
-    const count = shape.reduce((a, b) => a * b);
-    const scale = Math.sqrt(12 / shape[0]!);
-    const isNorm = shape.length === 1;
-    const values = Float32Array.from({ length: count }, () => (isNorm ? 1 : (random() - 0.5) * scale));
-    return { name, type: "F32", shape, data: () => [new Uint8Array(values.buffer)] };
-  };
+  const random = seeded(3);
+  const tensor = (name: string, ...shape: number[]) =>
+    shape.length === 1 ? ones(name, shape[0]!) : randomMatrix(name, shape, random);
   const layers = [0, 1].flatMap((layer) => [
     tensor(`blk.${layer}.attn_norm.weight`, hidden),
     tensor(`blk.${layer}.attn_q.weight`, hidden, hidden),

@@ -5,8 +5,9 @@ import { isJaugeError } from "../../src/errors.js";
 import { readModel } from "../../src/gguf/model-file.js";
 import { outlineOf } from "../../src/gguf/outline.js";
 import { validateModel } from "../../src/gguf/validate.js";
-import { mutate, seeded } from "./mutate.js";
+import { mutate } from "./mutate.js";
 import { librariesFolder, NativeOracle } from "./native.js";
+import { seeded } from "./random.js";
 import { storiesPath, temporaryFolder } from "./temporary.js";
 import { variantsOf } from "./variants.js";
 

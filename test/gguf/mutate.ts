@@ -7,17 +7,6 @@ export interface Mutant {
   story: string;
 }
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** A hostile variant of a well-formed file: bytes, or one to three of its parts, changed. */
 export function mutate(original: Buffer, random: () => number): Mutant {
   const dice = new Dice(random);

@@ -8,7 +8,7 @@ import { readGguf } from "../../src/gguf/reader.js";
 import { tensorTypes } from "../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { fileTypeOf, type MixName } from "../../src/quantize/mixes.js";
-import { randomNumbers } from "./models.js";
+import { seeded } from "../gguf/random.js";
 import { nativeLogs, scriptPath } from "./native.js";
 
 export interface EqualityCase {
@@ -133,7 +133,7 @@ export async function madeUpImportance(
   path: string,
   tensors: readonly { name: string; shape: readonly number[] }[],
 ): Promise<NonNullable<EqualityCase["importance"]>> {
-  const random = randomNumbers(7);
+  const random = seeded(7);
   const entries = tensors
     .filter(({ name, shape }) => shape.length > 1 && !/token_embd|ffn_gate_inp/.test(name))
     .map(({ name, shape }) => ({

@@ -1,10 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import type { WritableValue } from "../../src/gguf/encode.js";
 import { fileTypes } from "../../src/gguf/outline.js";
 import { readGguf } from "../../src/gguf/reader.js";
-import { tensorBytes, tensorTypes } from "../../src/gguf/tensor-types.js";
-import { writeGguf } from "../../src/gguf/writer.js";
+import { tensorTypes } from "../../src/gguf/tensor-types.js";
 import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
 import type { HeaderSource } from "../../src/planner/sources/header-source.js";
 import { requantised } from "../../src/planner/sources/requantised.js";
@@ -18,6 +16,7 @@ import {
 } from "../../src/quantize/mixes.js";
 import { isQuantisable } from "../../src/quantize/quantisable.js";
 import { temporaryFolder } from "../gguf/temporary.js";
+import { writeWithoutVocabulary, zeros } from "../gguf/tensors.js";
 import { publicConfigs } from "../planner/sources/public-configs.js";
 import { nativeLogs, nativeTypes } from "./native.js";
 
@@ -69,7 +68,7 @@ describe("the types of a mix", () => {
         const source = sourceFromConfig(config, { name, mix: "F16" });
         const input = temporary.path(`${name}-${mix}-f16.gguf`);
         const output = temporary.path(`${name}-${mix}.gguf`);
-        await writeZeros(input, source);
+        await writeWithoutVocabulary(input, source, zeros);
         await nativeTypes(temporary.path("real.log"), [
           { input, output, fileType: fileTypeOf(mix), dry: false },
         ]);
@@ -127,22 +126,6 @@ const smallConfigs: Record<string, Record<string, unknown>> = {
     num_key_value_heads: 5,
   },
 };
-
-async function writeZeros(path: string, { metadata, tensors }: HeaderSource): Promise<void> {
-  const keys = new Map<string, WritableValue>([
-    ...(metadata.entries() as Iterable<[string, WritableValue]>),
-    ["tokenizer.ggml.model", { type: "string", value: "none" }],
-  ]);
-  await writeGguf(path, {
-    metadata: keys,
-    tensors: tensors.map(({ name, type, shape }) => ({
-      name,
-      type,
-      shape,
-      data: () => [Buffer.alloc(tensorBytes(type, shape)!)],
-    })),
-  });
-}
 
 function typesByName({ tensors }: HeaderSource): Record<string, string> {
   return Object.fromEntries(tensors.map(({ name, type }) => [name, type]));

@@ -1,7 +1,7 @@
-import type { WritableValue } from "../../src/gguf/encode.js";
 import { tensorBytes } from "../../src/gguf/tensor-types.js";
-import { writeGguf } from "../../src/gguf/writer.js";
 import { sourceFromConfig } from "../../src/planner/sources/from-config.js";
+import { seeded } from "../gguf/random.js";
+import { writeWithoutVocabulary } from "../gguf/tensors.js";
 
 const llama = {
   model_type: "llama",
@@ -47,22 +47,13 @@ export async function writeQuantisable(
   config: Record<string, unknown>,
   mix: "F16" | "BF16" | "F32",
 ): Promise<{ name: string; shape: readonly number[] }[]> {
-  const { metadata, tensors } = sourceFromConfig(config, { name: "small", mix });
-  const random = randomNumbers(tensors.length);
-  const keys = new Map<string, WritableValue>([
-    ...(metadata.entries() as Iterable<[string, WritableValue]>),
-    ["tokenizer.ggml.model", { type: "string", value: "none" }],
-  ]);
-  await writeGguf(path, {
-    metadata: keys,
-    tensors: tensors.map(({ name, type, shape }) => ({
-      name,
-      type,
-      shape,
-      data: () => [randomRows(type, tensorBytes(type, shape)!, random)],
-    })),
-  });
-  return tensors;
+  const source = sourceFromConfig(config, { name: "small", mix });
+  const random = seeded(source.tensors.length);
+  await writeWithoutVocabulary(path, source, (tensor) => ({
+    ...tensor,
+    data: () => [randomRows(tensor.type, tensorBytes(tensor.type, tensor.shape)!, random)],
+  }));
+  return source.tensors;
 }
 
 function randomRows(type: string, bytes: number, random: () => number): Uint8Array {
@@ -89,15 +80,4 @@ function half(value: number): number {
   const bits = scratch.getUint32(0);
   const exponent = ((bits >>> 23) & 0xff) - 112;
   return exponent <= 0 ? 0 : ((bits >>> 16) & 0x8000) | (exponent << 10) | ((bits >>> 13) & 0x3ff);
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { seeded } from "../../gguf/mutate.js";
+import { seeded } from "../../gguf/random.js";
 import { safetensorsFile, type WrittenTensor } from "../readers/checkpoint-files.js";
 
 /** A matrix of small random numbers. */

@@ -8,11 +8,12 @@ import type { ConvertibleTensor } from "../../../src/convert/model.js";
 import type { WritableValue } from "../../../src/gguf/encode.js";
 import { tensorBytes } from "../../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../../src/gguf/writer.js";
+import { seeded } from "../../gguf/random.js";
 import { type MemoryTensor, memoryCheckpoint } from "../memory-checkpoint.js";
 
 /** Weights as a model has them when its training begins, by their stored names; the same for the same seed. */
 export function randomWeights(blueprint: Blueprint, seed = 1): Map<string, MemoryTensor> {
-  const random = randomNumbers(seed);
+  const random = seeded(seed);
   const stored = new Map<string, Stored>();
   for (const { recipe } of blueprint.tensors)
     for (const each of storedOf(firstChoice(recipe))) stored.set(each.name, each);
@@ -86,15 +87,4 @@ function randomTensor({ name, shape }: Stored, random: () => number): MemoryTens
     () => (isNorm ? 1 : 0) + (random() - 0.5) * 2 * scale,
   );
   return { type: "F32", shape, bytes: new Uint8Array(values.buffer) };
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

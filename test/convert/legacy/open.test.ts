@@ -5,7 +5,7 @@ import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "../../../src/c
 import { openModelSource } from "../../../src/convert/open.js";
 import { isJaugeError } from "../../../src/errors.js";
 import { tensorBytes } from "../../../src/gguf/tensor-types.js";
-import { seeded } from "../../gguf/mutate.js";
+import { seeded } from "../../gguf/random.js";
 import { temporaryFolder } from "../../gguf/temporary.js";
 import { storiesPath } from "../../oracles/plain.js";
 import { mutant } from "./mutate.js";

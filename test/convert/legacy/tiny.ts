@@ -1,4 +1,4 @@
-import { seeded } from "../../gguf/mutate.js";
+import { seeded } from "../../gguf/random.js";
 import type { Block, BlockKind, WrittenFile, WrittenTensor } from "./writer.js";
 
 /** Hyperparameters of the smallest LLaMA with whole blocks: 64 wide, a layer, grouped-query attention where asked. */

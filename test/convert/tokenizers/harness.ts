@@ -6,8 +6,9 @@ import { afterAll } from "vitest";
 import { readTokenizer, type TokenizerRequest } from "../../../src/convert/tokenizers/read-tokenizer.js";
 import { numberChunks, stringChunks } from "../../../src/gguf/arrays.js";
 import type { MetadataArray, MetadataValue } from "../../../src/gguf/metadata.js";
-import { type TensorSource, writeGguf } from "../../../src/gguf/writer.js";
+import { writeGguf } from "../../../src/gguf/writer.js";
 import { loadTokenizer } from "../../../src/model.js";
+import { zeros } from "../../gguf/tensors.js";
 
 export type Keys = Map<string, MetadataValue>;
 
@@ -76,22 +77,18 @@ async function writeTinyModel(path: string, keys: Keys): Promise<void> {
     ["llama.rope.dimension_count", uint32(32)],
     ...keys,
   ]);
+  const zero = (name: string, shape: number[]) => zeros({ name, type: "F32", shape });
   const square = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
   await writeGguf(path, {
     metadata,
     tensors: [
-      zeros("token_embd.weight", [32, rows]),
-      zeros("output_norm.weight", [32]),
-      zeros("blk.0.attn_norm.weight", [32]),
-      zeros("blk.0.ffn_norm.weight", [32]),
-      ...square.map((name) => zeros(`blk.0.${name}.weight`, [32, 32])),
+      zero("token_embd.weight", [32, rows]),
+      zero("output_norm.weight", [32]),
+      zero("blk.0.attn_norm.weight", [32]),
+      zero("blk.0.ffn_norm.weight", [32]),
+      ...square.map((name) => zero(`blk.0.${name}.weight`, [32, 32])),
     ],
   });
-}
-
-function zeros(name: string, shape: number[]): TensorSource {
-  const bytes = 4 * shape.reduce((product, length) => product * length, 1);
-  return { name, type: "F32", shape, data: () => [new Uint8Array(bytes)] };
 }
 
 export function arrayOf(keys: Keys, key: string): MetadataArray {

@@ -14,8 +14,9 @@ import { requantised } from "../../../src/planner/sources/requantised.js";
 import { cpu, hasVulkan, vulkan } from "../../engine/harness.js";
 import { writeRandomModel } from "../../engine/models.js";
 import { storiesPath, temporaryFolder } from "../../gguf/temporary.js";
+import { zeros } from "../../gguf/tensors.js";
 import { publicConfigs } from "./public-configs.js";
-import { writeMamba, writeSmallModel, zeros } from "./small-models.js";
+import { writeMamba, writeSmallModel } from "./small-models.js";
 import { writeParts } from "./split.js";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });

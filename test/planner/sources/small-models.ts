@@ -1,11 +1,11 @@
 import type { WritableValue } from "../../../src/gguf/encode.js";
 import { readGguf } from "../../../src/gguf/reader.js";
-import { type TensorTypeName, tensorBytes } from "../../../src/gguf/tensor-types.js";
 import { writeGguf } from "../../../src/gguf/writer.js";
 import { sourceFromConfig } from "../../../src/planner/sources/from-config.js";
 import type { HeaderSource } from "../../../src/planner/sources/header-source.js";
 import type { MixName } from "../../../src/quantize/mixes.js";
 import { storiesPath } from "../../gguf/temporary.js";
+import { zeros } from "../../gguf/tensors.js";
 import { publicConfigs } from "./public-configs.js";
 
 /** Shrinks a public configuration: same kind, same ratio of heads, the embedded model's number of tokens. */
@@ -127,9 +127,4 @@ export async function writeMamba(path: string): Promise<void> {
     metadata,
     tensors: tensors.map(([name, ...shape]) => zeros({ name, type: "F32", shape })),
   });
-}
-
-/** A tensor of zeros. */
-export function zeros({ name, type, shape }: { name: string; type: TensorTypeName; shape: number[] }) {
-  return { name, type, shape, data: () => [Buffer.alloc(tensorBytes(type, shape)!)] };
 }

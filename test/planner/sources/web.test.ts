@@ -7,8 +7,8 @@ import { writeGguf } from "../../../src/gguf/writer.js";
 import { openSource } from "../../../src/planner/sources/open.js";
 import { webAddress } from "../../../src/planner/sources/web-address.js";
 import { storiesPath, temporaryFolder } from "../../gguf/temporary.js";
+import { zeros } from "../../gguf/tensors.js";
 import { publicConfigs } from "./public-configs.js";
-import { zeros } from "./small-models.js";
 import { writeParts } from "./split.js";
 import { rangeOf, serveRange, type WebServer, webServer } from "./web-server.js";
 
