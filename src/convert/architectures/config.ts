@@ -29,6 +29,11 @@ export class Config {
     return this.values[name] !== undefined && this.values[name] !== null;
   }
 
+  /** The names of all values. */
+  names(): string[] {
+    return Object.keys(this.values);
+  }
+
   integer(names: string, high: number, fallback?: number, low = 1): number {
     const [name, value] = this.find(names);
     if (value === undefined && fallback !== undefined) return fallback;

@@ -13,6 +13,8 @@ import { joinShards } from "./meta.js";
 import { readMetaParameters } from "./meta-parameters.js";
 import { malformed, problems } from "./problems.js";
 import { readSafetensors } from "./safetensors.js";
+import { withFloat8Scales } from "./scaled-float8.js";
+import { float8ScalesBeside } from "./scaled-float8-config.js";
 import { checkShardIndex, readShardIndex } from "./shard-index.js";
 import { BandKeeper } from "./strided.js";
 import { readTorchStream } from "./torch-stream.js";
@@ -23,9 +25,23 @@ import { readTorchZip } from "./torch-zip.js";
  * or in the model-parallel parts that Meta publishes; a LLaMA in one file of EasyLM's. The format of a file is recognised
  * by its content.
  *
- * Errors: `checkpoint-…`, `file-unreadable`.
+ * Where a config.json beside them says that they are 8-bit floats with scales, they are the numbers these stand for.
+ *
+ * Errors: `checkpoint-…`, `file-unreadable`; `source-config-invalid` and those of `withFloat8Scales`.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const stored = await openStored(path);
+  try {
+    const scales = await float8ScalesBeside(path);
+    return scales ? withFloat8Scales(stored, scales) : stored;
+  } catch (error) {
+    await stored.close();
+    throw error;
+  }
+}
+
+/** The weights as they are stored. */
+async function openStored(path: string): Promise<Checkpoint> {
   const isFolder = (
     await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)))
   ).isDirectory();
