@@ -1,7 +1,7 @@
 import { Command } from "@commander-js/extra-typings";
 import type { ConversionRequest } from "../convert/conversion.js";
 import { runMeasurement } from "../convert/job.js";
-import type { Measurement } from "../convert/measure-types.js";
+import type { Measurement, MeasureProgress } from "../convert/measure-types.js";
 import { JaugeError } from "../errors.js";
 import { type TensorTypeName, tensorElements } from "../gguf/tensor-types.js";
 import { defaultThreads } from "../hardware/cpu.js";
@@ -25,7 +25,7 @@ import { examples } from "./examples.js";
 import { addOptions, type CommandPart, toggle, type Values, value } from "./option-spec.js";
 import { anyText, commaList, integer, invalid, type ValueParser } from "./option-values.js";
 import { described, interruptSignal } from "./scoring-options.js";
-import { columns, note, print, showStatus } from "./terminal.js";
+import { columns, LoadProgress, note, print } from "./terminal.js";
 import { jaugeVersion } from "./version.js";
 
 const { target: texts } = localized(compareTexts);
@@ -108,6 +108,13 @@ async function measure(source: string, values: TargetValues): Promise<Measuremen
   const { imatrix, types, allowRequantize } = values;
   const directory = values.libDir ?? process.env.JAUGE_LIB_DIR;
   const backend = values.backend ?? (process.env.JAUGE_BACKEND || undefined);
+  let bar: LoadProgress | undefined;
+  const onMeasuring = ({ done, total, tensors, types }: MeasureProgress) => {
+    if (values.json) return;
+    if (!bar) note(measuringText(tensors, types));
+    bar ??= new LoadProgress(texts.measuring, undefined);
+    bar.update(done / Math.max(1, total));
+  };
   try {
     return await runMeasurement(
       {
@@ -121,14 +128,22 @@ async function measure(source: string, values: TargetValues): Promise<Measuremen
         version: jaugeVersion(),
         libraries: { ...(backend ? { backend: backend as "cpu" } : {}), ...(directory ? { directory } : {}) },
         signal: interruptSignal(),
-        onMeasuring: ({ tensors, totalTensors: total, tensor }) =>
-          showStatus(texts.measuring({ tensors, total, tensor })),
+        onMeasuring,
         ...(values.verbose ? { onLog: note } : {}),
       },
     );
   } finally {
-    showStatus("");
+    bar?.done();
   }
+}
+
+/** Quantising to these types searches a table of patterns for every block. */
+const searchedType = /^IQ[123]_/;
+
+function measuringText(tensors: number, types: readonly TensorTypeName[]): string {
+  const searched = types.filter((type) => searchedType.test(type));
+  const text = texts.measured({ tensors, types: types.length });
+  return searched.length === 0 ? text : text + texts.searched({ types: searched.join(", ") });
 }
 
 /** The mix whose name the file gets: that of the type which takes most of its bytes. */

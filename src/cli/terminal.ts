@@ -50,12 +50,12 @@ export function markdownTable(rows: readonly (readonly string[])[], right: reado
   return [line(rows[0]!), `|${rule.join("|")}|`, ...rows.slice(1).map(line)];
 }
 
-/** Loads that take less than this show nothing. */
+/** What takes less than this shows nothing. */
 const silentMs = 1000;
 
 /**
- * Shows how far the load of `bytes` bytes is, on standard error, once it takes over a second: a bar with rate and
- * time left on a terminal, else a line for every tenth.
+ * Shows how far something is, on standard error, once it takes over a second: a bar with time left, and the rate where it
+ * is of `bytes` bytes, on a terminal; else a line for every tenth.
  */
 export class LoadProgress {
   private readonly start = performance.now();
@@ -64,7 +64,7 @@ export class LoadProgress {
 
   constructor(
     private readonly label: string,
-    private readonly bytes: number,
+    private readonly bytes: number | undefined,
     private readonly stream: Stream = process.stderr,
   ) {}
 
@@ -97,8 +97,9 @@ export class LoadProgress {
   private figures(fraction: number, elapsedMs: number): string {
     const percent = `${Math.floor(fraction * 100)} %`;
     if (fraction <= 0) return percent;
-    const rate = `${formatBytes((fraction * this.bytes * 1000) / elapsedMs)}/s`;
+    const rate =
+      this.bytes === undefined ? "" : `${formatBytes((fraction * this.bytes * 1000) / elapsedMs)}/s  `;
     const leftMs = (elapsedMs * (1 - fraction)) / fraction;
-    return `${percent}  ${rate}  ${Math.ceil(leftMs / 1000)} s`;
+    return `${percent}  ${rate}${Math.ceil(leftMs / 1000)} s`;
   }
 }

@@ -4,12 +4,13 @@ import { type ImportanceMatrix, readImportanceMatrix } from "../quantize/importa
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { isQuantisable } from "../quantize/quantisable.js";
 import { needsImportance } from "../quantize/weighted-tensors.js";
+import { checkOutput } from "./check-output.js";
 import { type ConversionRequest, planConversion } from "./conversion.js";
 import type { ConvertibleModel, ConvertibleTensor } from "./model.js";
 import { openModelSource } from "./open.js";
 import { headerOf } from "./part-file.js";
 import { targetTypes } from "./target-types.js";
-import { sampleLanes, TensorSample } from "./tensor-sample.js";
+import { isWeighted, sampleLanes, TensorSample } from "./tensor-sample.js";
 
 /** What to measure, as plain data: it crosses to the process that quantises. */
 export interface MeasureRequest
@@ -54,11 +55,12 @@ export interface MeasureHooks {
 }
 
 export interface MeasureProgress {
-  /** Done, and in all. */
+  /** Types of tensors that are measured, and in all. */
+  done: number;
+  total: number;
   tensors: number;
-  totalTensors: number;
-  /** The one that was begun last. */
-  tensor: string;
+  /** All that are tried. */
+  types: readonly TensorTypeName[];
 }
 
 /** From few bits to many. Those that are nothing without an importance matrix are tried where there is one. */
@@ -78,7 +80,7 @@ const alignment = 32;
  * any size and scale can be compared: with h the mean square of each column's input (the importance matrix; 1 where
  * there is none) it is the expected ‖(W − Ŵ)x‖² / ‖Wx‖² for inputs whose columns are not correlated.
  *
- * Errors: those of `openModelSource` and `readImportanceMatrix`, `requantise-refused`, `cancelled`.
+ * Errors: those of `openModelSource`, `readImportanceMatrix` and `checkOutput`, `requantise-refused`, `cancelled`.
  */
 export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks): Promise<Measurement> {
   const model = await openModelSource(request.source, request.sourceOptions, hooks.kernels);
@@ -87,24 +89,32 @@ export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks)
     const matrix = importance === undefined ? undefined : await readImportanceMatrix(importance);
     const plan = await fixedPlan(model, request, matrix);
     const jobs = model.tensors.filter(isFree);
-    const types = request.types ?? [...blocksOf256, ...smallBlocks];
-    await hooks.kernels.prepare([...new Set([...types, ...plan.unquantised.values()])]);
+    const candidates = new Map(
+      jobs.map((tensor) => [
+        tensor,
+        candidatesOf(tensor, request, plan.unquantised.get(tensor.name)!, matrix),
+      ]),
+    );
+    const types = [...new Set([...candidates.values()].flat())];
+    await hooks.kernels.prepare(types);
     const measured = new Map<string, MeasuredTensor>();
-    const progress = { tensors: 0, totalTensors: jobs.length };
+    const total = [...candidates.values()].reduce((sum, { length }) => sum + length, 0);
+    const progress = { done: 0, total, tensors: jobs.length, types };
+    hooks.onProgress?.({ ...progress });
+    const onMeasured = () => {
+      progress.done++;
+      hooks.onProgress?.({ ...progress });
+      if (hooks.signal?.aborted) throw new JaugeError("cancelled", {});
+    };
     const queue = jobs.values();
     const work = async () => {
       const lanes = sampleLanes(hooks.kernels, jobs, request.sampledElements);
       for (const tensor of queue) {
-        if (hooks.signal?.aborted) throw new JaugeError("cancelled", {});
-        hooks.onProgress?.({ ...progress, tensor: tensor.name });
-        const candidates = candidatesOf(tensor, request.types, plan.unquantised.get(tensor.name)!);
         const sample = new TensorSample(tensor, request.sampledElements, lanes, matrix);
-        measured.set(tensor.name, await measureTensor(tensor, candidates, sample));
-        progress.tensors++;
+        measured.set(tensor.name, await measureTensor(tensor, candidates.get(tensor)!, sample, onMeasured));
       }
     };
     await Promise.all(Array.from({ length: Math.min(request.threads, jobs.length) }, work));
-    hooks.onProgress?.({ ...progress, tensor: "" });
     const tensors = jobs.map(({ name }) => measured.get(name)!);
     return { format: model.format, fixedBytes: plan.fixedBytes, tensors };
   } finally {
@@ -116,24 +126,32 @@ async function measureTensor(
   { name, shape, type: from }: ConvertibleTensor,
   candidates: readonly TensorTypeName[],
   sample: TensorSample,
+  onMeasured: () => void,
 ): Promise<MeasuredTensor> {
   await sample.read();
   const types: MeasuredType[] = [];
   for (const type of candidates) {
-    if (!sample.weighted && needsImportance(name, type, "Q8_0")) continue;
     types.push({ type, bytes: padded(type, shape), error: await sample.errorOf(type) });
+    onMeasured();
   }
   return { name, shape, from, weighted: sample.weighted, types };
 }
 
-/** The types a tensor can have, each once: those asked for, and what it is where nothing is quantised. */
+/**
+ * The types a tensor can have, each once: those asked for, but for what is nothing without its columns' weights, and
+ * what it is where nothing is quantised.
+ */
 function candidatesOf(
-  { shape }: ConvertibleTensor,
-  types: readonly TensorTypeName[] | undefined,
+  { name, shape }: ConvertibleTensor,
+  { types }: MeasureRequest,
   unquantised: TensorTypeName,
+  matrix: ImportanceMatrix | undefined,
 ): TensorTypeName[] {
   const wished = types ?? ((shape[0] ?? 1) % 256 === 0 ? blocksOf256 : smallBlocks);
-  const fits = (type: TensorTypeName) => (shape[0] ?? 1) % tensorTypes[type].blockElements === 0;
+  const weighted = isWeighted({ name, shape }, matrix);
+  const fits = (type: TensorTypeName) =>
+    (shape[0] ?? 1) % tensorTypes[type].blockElements === 0 &&
+    (weighted || !needsImportance(name, type, "Q8_0"));
   return [...new Set([...wished.filter(fits), unquantised])];
 }
 
@@ -142,7 +160,7 @@ function isFree(tensor: ConvertibleTensor): boolean {
   return isQuantisable(tensor) && tensor.keepAs === undefined;
 }
 
-/** What does not depend on the choices. Errors: `requantise-refused`. */
+/** What does not depend on the choices. Errors: `requantise-refused`, those of `checkOutput`. */
 async function fixedPlan(
   model: ConvertibleModel,
   request: MeasureRequest,
@@ -151,7 +169,8 @@ async function fixedPlan(
   const { source, threads, allowRequantize } = request;
   const wishes = { type: "Q8_0", ...(allowRequantize && { allowRequantize }) } as const;
   const division = { kind: "whole", order: "layers" } as const;
-  const { files } = planConversion(model, { source, threads, output: "", wishes, division }, matrix);
+  const { files } = planConversion(model, { source, threads, wishes, division }, matrix);
+  await checkOutput(model.path, files);
   const [file] = files;
   const free = new Set(model.tensors.filter(isFree).map(({ name }) => name));
   let fixedBytes = (await headerOf(file!)).byteLength;

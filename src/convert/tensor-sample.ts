@@ -45,6 +45,15 @@ function sampledRows({ shape }: ConvertibleTensor, sampledElements: number): num
   return Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * all) / count));
 }
 
+/** Whether an importance matrix weighs the columns of a tensor. */
+export function isWeighted(
+  { name, shape }: Pick<ConvertibleTensor, "name" | "shape">,
+  matrix: ImportanceMatrix | undefined,
+): boolean {
+  const values = (shape[0] ?? 1) * (shape[2] ?? 1) * (shape[3] ?? 1);
+  return matrix?.entries.get(name)?.values === values;
+}
+
 /** Rows of one tensor, evenly spread over all of it, and what each type makes of them. */
 export class TensorSample {
   /** Whether an importance matrix weighs the columns. */
@@ -61,11 +70,9 @@ export class TensorSample {
     private readonly lanes: SampleLanes,
     private readonly matrix: ImportanceMatrix | undefined,
   ) {
-    const { shape, name } = tensor;
-    this.rowElements = shape[0] ?? 1;
+    this.rowElements = tensor.shape[0] ?? 1;
     this.rows = sampledRows(tensor, sampledElements);
-    const values = this.rowElements * (shape[2] ?? 1) * (shape[3] ?? 1);
-    this.weighted = matrix?.entries.get(name)?.values === values;
+    this.weighted = isWeighted(tensor, matrix);
   }
 
   /** Reads the rows and their weights. Errors: those of the source and of `columnWeights`. */

@@ -64,8 +64,10 @@ const en = {
     dryRun: "show the types and write nothing",
     allowRequantize: "quantise again what is quantised already",
     expectedSize: "a size such as 11.2GB or 8GiB",
-    measuring: (f: { tensors: number; total: number; tensor: string }) =>
-      `measuring ${f.tensors} of ${f.total} tensors  ${f.tensor}`,
+    measuring: "measuring",
+    measured: (f: { tensors: number; types: number }) =>
+      `measuring ${f.tensors} ${f.tensors === 1 ? "tensor" : "tensors"} at ${f.types} types`,
+    searched: (f: { types: string }) => `; ${f.types} take most of the time, and --types can leave them out`,
     summary: (f: { size: string; bytes: string; bits: string; error: string; types: string }) =>
       `${f.bytes} of ${f.size}: ${f.bits} bits/weight, expected error of the output ${f.error}; ${f.types}`,
     largest: (f: { bytes: string }) => `these types make ${f.bytes} at most: nothing is gained by more`,
@@ -138,7 +140,9 @@ const fr: typeof en = {
     dryRun: "montrer les types sans rien écrire",
     allowRequantize: "quantifier encore ce qui l'est déjà",
     expectedSize: "une taille comme 11.2GB ou 8GiB",
-    measuring: (f) => `mesure de ${f.tensors} tenseurs sur ${f.total}  ${f.tensor}`,
+    measuring: "mesure",
+    measured: (f) => `mesure de ${f.tensors} ${f.tensors === 1 ? "tenseur" : "tenseurs"} en ${f.types} types`,
+    searched: (f) => ` ; ${f.types} prennent le plus de temps, et --types peut les omettre`,
     summary: (f) =>
       `${f.bytes} sur ${f.size} : ${f.bits} bits/poids, erreur attendue de la sortie ${f.error} ; ${f.types}`,
     largest: (f) => `ces types font au plus ${f.bytes} : davantage n'apporte rien`,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareModels } from "../../src/compare/compare.js";
 import { runConversion, runMeasurement } from "../../src/convert/job.js";
-import type { Measurement } from "../../src/convert/measure-types.js";
+import type { Measurement, MeasureProgress } from "../../src/convert/measure-types.js";
 import { readGguf } from "../../src/gguf/reader.js";
 import type { TensorTypeName } from "../../src/gguf/tensor-types.js";
 import type { MixName } from "../../src/quantize/mixes.js";
@@ -20,6 +20,7 @@ const types = ["Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0"] as const;
 let folder: ReturnType<typeof temporaryFolder>;
 let source: string;
 let measured: Measurement;
+const progress: MeasureProgress[] = [];
 beforeAll(async () => {
   folder = temporaryFolder();
   source = join(folder.path, "model.gguf");
@@ -31,7 +32,7 @@ afterAll(() => folder[Symbol.dispose]());
 function measure(sampledElements: number, importance?: string): Promise<Measurement> {
   return runMeasurement(
     { measure: true, source, types, threads: 1, sampledElements, ...(importance && { importance }) },
-    { libraries, version: "test" },
+    { libraries, version: "test", onMeasuring: (each) => progress.push(each) },
   );
 }
 
@@ -77,6 +78,16 @@ describe("what a type costs a tensor", () => {
       // what is as it was has lost nothing
       expect(found.find(({ type }) => type === "BF16")!.error).toBeLessThan(1e-5);
     }
+  });
+
+  it("is told one by one while they are measured", () => {
+    const last = progress.find(({ done, total }) => done === total)!;
+    expect(last.total).toBe(measured.tensors.reduce((sum, tensor) => sum + tensor.types.length, 0));
+    expect(progress.slice(0, last.total + 1).map(({ done }) => done)).toEqual(
+      Array.from({ length: last.total + 1 }, (_, done) => done),
+    );
+    expect(last.tensors).toBe(measured.tensors.length);
+    expect(last.types.toSorted()).toEqual([...types, "BF16"].toSorted());
   });
 
   it("is seen in a sample of the rows", async () => {
