@@ -13,6 +13,8 @@ export interface Journal {
   result: string;
   /** jauge's and llama.cpp's versions. */
   versions: string;
+  /** What a person chose, by the names of the options; to say what differs, not to find it. */
+  settings: Readonly<Record<string, string>>;
   /** Tensors whose data are on the disk for certain, counted over all files in their order. */
   finished: number[];
   /** All is on the disk; the files may have their names, or some of them. */
@@ -25,6 +27,7 @@ const schema = z.strictObject({
   fingerprint: z.string(),
   result: z.string(),
   versions: z.string(),
+  settings: z.record(z.string(), z.string()).default({}),
   finished: z.array(z.int().nonnegative()).max(1_000_000),
   complete: z.boolean(),
 });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { access, rename, stat, statfs, unlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { JaugeError } from "../errors.js";
 import { FileLock, type LockErrors } from "../file-lock.js";
 import { unwritable } from "../gguf/writer.js";
@@ -24,6 +24,8 @@ export interface MakeOptions {
   weights?: Weights;
   /** jauge's version: another may write otherwise. */
   version: string;
+  /** What a person chose, by the names of the options. */
+  settings?: Readonly<Record<string, string>>;
   /** Forgets what an earlier start has done. */
   restart?: boolean;
   /** Replaces files that are there already. */
@@ -88,6 +90,7 @@ async function makeLocked(
     fingerprint: model.fingerprint,
     result: digestOf(headers, options),
     versions: `jauge ${options.version}, llama.cpp ${options.kernels.version}`,
+    settings: options.settings ?? {},
     finished: [],
     complete: false,
   };
@@ -156,24 +159,34 @@ async function earlierWork(
   }
   const found = await readJournal(journalPath);
   const hasPart = await exists(partialPath(first));
-  const texts = localized(differences);
   if (found === "damaged" || (found === undefined && hasPart))
-    throw new JaugeError("conversion-different", { path: first, difference: texts.damaged });
+    throw new JaugeError("conversion-different", { path: first, difference: localized(differences).damaged });
   if (found) {
-    const difference =
-      found.fingerprint !== begun.fingerprint
-        ? texts.source
-        : found.versions !== begun.versions
-          ? texts.versions({ versions: found.versions })
-          : found.result !== begun.result
-            ? texts.settings
-            : undefined;
+    const difference = differenceOf(found, begun);
     if (difference !== undefined) throw new JaugeError("conversion-different", { path: first, difference });
     if (found.complete) return found;
   }
   for (const { path } of files) await expectReplaceable(path, { sources, overwrite });
   // a journal without its file says nothing
   return hasPart ? found : undefined;
+}
+
+/** Why what was begun is not what would be begun now, in words; undefined where it is. */
+function differenceOf(found: Journal, begun: Journal): string | undefined {
+  const texts = localized(differences);
+  const isSame = (["fingerprint", "versions", "result"] as const).every((key) => found[key] === begun[key]);
+  if (isSame) return undefined;
+  if (found.fingerprint !== begun.fingerprint && resolve(found.source) !== resolve(begun.source))
+    return texts.other({ before: found.source, now: begun.source });
+  const changes = Object.keys({ ...found.settings, ...begun.settings })
+    .filter((name) => found.settings[name] !== begun.settings[name])
+    .map((name) => texts.setting({ name, before: found.settings[name], now: begun.settings[name] }));
+  if (changes.length > 3) return `${changes.slice(0, 3).join(", ")}, …`;
+  if (changes.length > 0) return changes.join(", ");
+  if (found.fingerprint !== begun.fingerprint) return texts.changed;
+  if (found.versions !== begun.versions)
+    return texts.versions({ before: found.versions, now: begun.versions });
+  return texts.settings;
 }
 
 /** Errors: `disk-too-small`. What unfinished files have taken already is theirs. */

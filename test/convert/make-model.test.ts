@@ -147,19 +147,32 @@ describe("an interrupted conversion", () => {
   it("is continued by the same source, settings and version alone", async () => {
     const path = temporary.path("same.gguf");
     const model = modelDouble(shapes);
+    const begun = { settings: { type: "Q8_0", pure: "true" } };
     const begin = async () => {
       const interrupt = new AbortController();
       interrupt.abort();
-      return codeOf(makeFiles(model, asItIs(path, model), { ...options, signal: interrupt.signal }));
+      return codeOf(
+        makeFiles(model, asItIs(path, model), { ...options, ...begun, signal: interrupt.signal }),
+      );
     };
     expect(await begin()).toBe("conversion-interrupted");
     const touched = modelDouble(shapes, { fingerprint: "two" });
     const shorter = modelDouble(shapes.slice(1));
-    const different = "conversion-different";
-    expect(await codeOf(makeFiles(touched, asItIs(path, touched), options))).toBe(different);
-    expect(await codeOf(makeFiles(shorter, asItIs(path, shorter), options))).toBe(different);
-    const other = { ...options, version: "other" };
-    expect(await codeOf(makeFiles(model, asItIs(path, model), other))).toBe(different);
+    const different = async (source: typeof model, changes: Partial<MakeOptions> = {}) => {
+      const made = makeFiles(source, asItIs(path, source), { ...options, ...begun, ...changes });
+      const error = await made.catch((cause: unknown) => cause);
+      if (!isJaugeError(error, "conversion-different")) throw new Error("it was continued", { cause: error });
+      return error.facts.difference;
+    };
+    expect(await different(touched)).toBe("its source has changed since");
+    expect(await different({ ...touched, path: "elsewhere" })).toBe("from made up, now from elsewhere");
+    expect(await different(shorter)).toBe("another importance matrix or other metadata");
+    expect(await different(model, { version: "other" })).toMatch(/^by jauge test, .* now jauge other, /);
+    // a setting is named wherever it shows
+    const settings = { type: "Q4_K_M", name: "new" };
+    const named = "type was Q8_0, now Q4_K_M, name was not given, now new, pure was true, now not given";
+    expect(await different(shorter, { settings })).toBe(named);
+    expect(await different(touched, { settings })).toBe(named);
     await writeFile(`${path}.part.json`, '{"jauge":"conv');
     expect(await codeOf(makeFiles(model, asItIs(path, model), options))).toBe("conversion-different");
     await makeFiles(shorter, asItIs(path, shorter), { ...options, restart: true });
