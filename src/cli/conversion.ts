@@ -1,9 +1,11 @@
+import { checkOutput } from "../convert/check-output.js";
 import { type ConversionRequest, type CopyRequest, planConversion } from "../convert/conversion.js";
 import { type PlannedSummary, runConversion } from "../convert/job.js";
 import { openModelSource } from "../convert/open.js";
 import { summaryOf } from "../convert/summary.js";
 import { defaultThreads } from "../hardware/cpu.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
+import { sourceNotes } from "../messages/convert.js";
 import { localized } from "../messages/locale.js";
 import { readImportanceMatrix } from "../quantize/importance-matrix.js";
 import { formatBytes, formatDecimal } from "../units.js";
@@ -12,6 +14,7 @@ import { columns, LoadProgress, note, print } from "./terminal.js";
 import { jaugeVersion } from "./version.js";
 
 const texts = localized(conversionMessages);
+const sourceTexts = localized(sourceNotes);
 
 /** What the options say about types. */
 export function typeWishes(values: TypeValues): Omit<ConversionRequest["wishes"], "type"> {
@@ -73,6 +76,7 @@ export async function showPlan(request: ConversionRequest, values: WritingValues
     request.importance === undefined ? undefined : await readImportanceMatrix(request.importance);
   try {
     const plan = planConversion(model, request, importance);
+    await checkOutput(model.path, plan.files);
     const summary = summaryOf(plan);
     if (values.json) return await print(`${JSON.stringify(summary, undefined, 2)}\n`);
     const names = texts.columns;
@@ -83,6 +87,7 @@ export async function showPlan(request: ConversionRequest, values: WritingValues
     const head = [names.tensor, names.shape, names.from, names.type, names.bytes, ""];
     for (const line of columns([head, ...rows], [4])) await print(`${line}\n`);
     await print(`${totalOf(summary, model.tensors)}\n`);
+    for (const each of plan.notes) note(sourceTexts[each.kind](each));
   } finally {
     await model.close();
   }
@@ -106,15 +111,19 @@ type Result = { bytes: number; peakBytes: number };
 /** Tells a person. */
 class PersonView {
   private bar: LoadProgress | undefined;
+  private path = "";
   private files = 1;
   private readBytes = 0;
 
-  constructor(private readonly path: string) {}
+  /** `output` is what the person named, who may have left the name open. */
+  constructor(private readonly output: string | undefined) {}
 
-  planned({ format, files, tensors }: PlannedSummary): void {
+  planned({ format, notes, files, tensors }: PlannedSummary): void {
     this.files = files.length;
+    this.path = this.output ?? files[0]!.path;
     const sum = (key: "bytes" | "bytesBefore") => tensors.reduce((total, tensor) => total + tensor[key], 0);
     note(`${format}: ${formatBytes(sum("bytesBefore"))} → ${formatBytes(sum("bytes"))}`);
+    for (const each of notes) note(sourceTexts[each.kind](each));
   }
 
   progress({ bytes, totalBytes, earlierBytes }: Progress): void {

@@ -1,4 +1,3 @@
-import { basename, resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import { newRowRules } from "../convert/adapters/delta.js";
 import type { ConversionRequest } from "../convert/conversion.js";
@@ -39,6 +38,7 @@ const adapterOptions = {
 };
 /** What a source may leave unsaid. */
 const sourceOptions = {
+  tokenizer: value("--tokenizer <FILE-OR-FOLDER>", anyText),
   pre: value("--pre <NAME>", anyText),
   name: value("--name <TEXT>", anyText),
   contextLength: value("--context-length <N>", integer(1, 2 ** 31 - 1)),
@@ -95,9 +95,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
   const request: ConversionRequest = {
     source,
     sourceOptions: { ...merged(values), ...unsaid(values, type) },
-    output:
-      values.output ??
-      `${basename(resolve(source)).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`,
+    ...(values.output === undefined ? {} : { output: values.output }),
     wishes: { type, ...typeWishes(values) },
     // as llama.cpp's converter writes what is not quantised, and its quantiser what is
     division: { kind: "whole", order: isQuantised ? "layers" : "source" },
@@ -124,8 +122,9 @@ function merged({
 
 /** What the options say of the source. */
 function unsaid(values: ConvertValues, type: string): ConversionRequest["sourceOptions"] {
-  const { pre, name, contextLength, rmsEpsilon, ropeFreqBase, allowRequantize } = values;
+  const { tokenizer, pre, name, contextLength, rmsEpsilon, ropeFreqBase, allowRequantize } = values;
   return {
+    ...(tokenizer === undefined ? {} : { tokenizer }),
     ...(pre === undefined ? {} : { pre }),
     ...(name === undefined ? {} : { name }),
     ...(contextLength === undefined ? {} : { contextLength }),

@@ -5,7 +5,7 @@ import type { MetadataValue } from "../gguf/metadata.js";
 import type { Blueprint } from "./architectures/blueprint.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { generalMetadata } from "./general-metadata.js";
-import type { ConvertibleModel, ConvertibleTensor } from "./model.js";
+import type { ConvertibleModel, ConvertibleTensor, SourceNote } from "./model.js";
 
 export interface CheckpointParts {
   /** The folder of the model's files. */
@@ -18,11 +18,22 @@ export interface CheckpointParts {
   /** What may name the model, the more reliable first. */
   identifiers: readonly string[];
   generation?: Readonly<Record<string, unknown>>;
+  notes?: readonly SourceNote[];
 }
 
 /** The model that an open checkpoint and what lies beside it make. */
 export async function checkpointModel(parts: CheckpointParts): Promise<ConvertibleModel> {
-  const { folder, format, blueprint, checkpoint, tensors, tokenizer, identifiers, generation = {} } = parts;
+  const {
+    folder,
+    format,
+    blueprint,
+    checkpoint,
+    tensors,
+    tokenizer,
+    identifiers,
+    generation = {},
+    notes = [],
+  } = parts;
   const { architecture, hyperparameters } = blueprint;
   const metadata = new Map([
     ...generalMetadata({ architecture, identifiers, tensors, generation }),
@@ -35,6 +46,7 @@ export async function checkpointModel(parts: CheckpointParts): Promise<Convertib
     metadata,
     tensors,
     fingerprint: await fingerprintOf(folder, checkpoint),
+    notes,
     close: () => checkpoint.close(),
   };
 }

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
+import { JaugeError } from "../errors.js";
 import { unreadable } from "../gguf/byte-source.js";
 import type { WritableValue } from "../gguf/encode.js";
 import { fileTypes } from "../gguf/outline.js";
@@ -9,10 +10,11 @@ import type { QuantizeKernels } from "../quantize/kernels.js";
 import { fileTypeOf } from "../quantize/mixes.js";
 import { weightedTensors } from "../quantize/weighted-tensors.js";
 import { type MakeOptions, makeFiles } from "./make-model.js";
-import type { ConvertibleModel } from "./model.js";
+import type { ConvertibleModel, SourceNote } from "./model.js";
 import { openModelSource, type SourceOptions } from "./open.js";
 import { type Division, type OutputFile, outputFiles } from "./output-files.js";
 import { openGgufModel } from "./readers/gguf-model.js";
+import { settingsOf } from "./settings.js";
 import { type TypeWishes, targetTypes } from "./target-types.js";
 import type { Weights } from "./write-tensors.js";
 
@@ -20,8 +22,11 @@ import type { Weights } from "./write-tensors.js";
 export interface ConversionRequest {
   source: string;
   sourceOptions?: SourceOptions;
-  /** The file to write; of a split model, the name its parts begin with. */
-  output: string;
+  /**
+   * The file to write; of a split model, the name its parts begin with. Absent: named after the source and the type, in
+   * the current folder.
+   */
+  output?: string;
   wishes: TypeWishes;
   division: Division;
   /** A file with an importance matrix. */
@@ -34,20 +39,24 @@ export interface ConversionRequest {
 /** What a conversion would write. */
 export interface ConversionPlan {
   format: string;
+  notes: readonly SourceNote[];
   files: OutputFile[];
   /** Names of the tensors that the importance matrix weighs. */
   weighted: ReadonlySet<string>;
 }
 
 /**
- * What becomes of a model: files, and the type of each tensor. Errors: those of `targetTypes` and `weightedTensors`.
+ * What becomes of a model: files, and the type of each tensor. Errors: `tokenizer-inside`; those of `targetTypes` and
+ * `weightedTensors`.
  */
 export function planConversion(
   model: ConvertibleModel,
   request: ConversionRequest,
   importance?: ImportanceMatrix,
 ): ConversionPlan {
-  const { wishes, division, output } = request;
+  const { wishes, division, sourceOptions } = request;
+  if (sourceOptions?.tokenizer !== undefined && model.hasTokenizer)
+    throw new JaugeError("tokenizer-inside", { path: model.path });
   const types = targetTypes(model, wishes, {
     importanceMatrix: importance !== undefined,
     inGivenOrder: division.kind === "as-source" && model.tensors.some(({ part }) => part !== undefined),
@@ -59,13 +68,22 @@ export function planConversion(
     type: types[at]!,
   }));
   const weighted = weightedTensors(changes, wishes.type, importance);
+  const fileType = fileTypeFor(model, types, wishes);
   const metadata = new Map<string, WritableValue>([
     ...model.metadata,
     ["general.quantization_version", { type: "uint32", value: 2 }],
-    ["general.file_type", { type: "uint32", value: fileTypeFor(model, types, wishes) }],
+    ["general.file_type", { type: "uint32", value: fileType }],
     ...(importance ? importanceKeys(importance) : []),
   ]);
-  return { format: model.format, files: outputFiles(output, model, types, metadata, division), weighted };
+  const named = wishes.type === "auto" ? fileTypes[fileType]! : wishes.type;
+  const output = request.output ?? namedAfter(request.source, named);
+  const files = outputFiles(output, model, types, metadata, division);
+  return { format: model.format, notes: model.notes ?? [], files, weighted };
+}
+
+/** `Llama-3.2-1B-Q4_K_M.gguf` */
+function namedAfter(source: string, type: string): string {
+  return `${basename(resolve(source)).replace(/\.(gguf|bin|pth|safetensors)$/i, "")}-${type}.gguf`;
 }
 
 /** As llama-quantize states it, cut where it cuts: 127 bytes. */
@@ -105,6 +123,8 @@ export type ConversionHooks = Pick<
   "signal" | "onProgress" | "verify" | "version" | "syncBytes"
 > & {
   kernels: QuantizeKernels;
+  /** Refuses what would be written, by throwing; nothing is written yet. */
+  check?: (source: string, files: readonly OutputFile[]) => Promise<void>;
   onPlanned?: (plan: ConversionPlan) => void;
 };
 
@@ -119,9 +139,10 @@ export async function convertModel(request: ConversionRequest, hooks: Conversion
       request.importance === undefined ? undefined : await readImportanceMatrix(request.importance);
     const plan = planConversion(model, request, importance);
     hooks.onPlanned?.(plan);
+    await hooks.check?.(model.path, plan.files);
     const { threads, restart, overwrite } = request;
     return await makeFiles(model, plan.files, {
-      ...{ threads, restart, overwrite },
+      ...{ threads, restart, overwrite, settings: settingsOf(request) },
       ...(importance ? { weights: await weightsOf(importance, plan.weighted) } : {}),
       ...hooks,
     });
@@ -141,9 +162,9 @@ async function weightsOf(matrix: ImportanceMatrix, weighted: ReadonlySet<string>
 }
 
 /** A copy of a GGUF whose tensors stay as they are: parts become one file, or a file parts. */
-export interface CopyRequest
-  extends Pick<ConversionRequest, "source" | "output" | "threads" | "restart" | "overwrite"> {
+export interface CopyRequest extends Pick<ConversionRequest, "source" | "threads" | "restart" | "overwrite"> {
   copy: true;
+  output: string;
   division: Division;
 }
 
@@ -154,7 +175,7 @@ export async function copyModel(request: CopyRequest, hooks: ConversionHooks): P
     const { output, division, threads, restart, overwrite } = request;
     const types = model.tensors.map(({ type }) => type);
     const files = outputFiles(output, model, types, model.metadata, division);
-    hooks.onPlanned?.({ format: model.format, files, weighted: new Set() });
+    hooks.onPlanned?.({ format: model.format, notes: [], files, weighted: new Set() });
     return await makeFiles(model, files, { threads, restart, overwrite, ...hooks });
   } finally {
     await model.close();

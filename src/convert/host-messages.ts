@@ -1,6 +1,7 @@
 import type { ConversionRequest, CopyRequest } from "./conversion.js";
 import type { ConversionProgress } from "./make-model.js";
 import type { Measurement, MeasureProgress, MeasureRequest } from "./measure-types.js";
+import type { SourceNote } from "./model.js";
 
 /** Which of llama.cpp's libraries to quantise with; the CPU's where nothing is said. */
 export interface LibraryChoice {
@@ -22,6 +23,7 @@ export type ToConvertHost =
 /** What a conversion is about to write. */
 export interface PlannedSummary {
   format: string;
+  notes: readonly SourceNote[];
   files: { path: string; bytes: number; tensors: number }[];
   tensors: {
     name: string;

@@ -6,9 +6,10 @@ import { assemble } from "./architectures/assemble.js";
 import type { Blueprint } from "./architectures/blueprint.js";
 import { knownModel } from "./architectures/known.js";
 import { checkpointModel } from "./checkpoint-model.js";
-import type { ConvertibleModel } from "./model.js";
+import type { ConvertibleModel, SourceNote } from "./model.js";
 import { isObject, readJsonFile } from "./readers/bounded-json.js";
 import { FilePool } from "./readers/file-pool.js";
+import { float8Scales } from "./readers/scaled-float8-config.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
@@ -26,17 +27,21 @@ export async function openHuggingFace(
   const path = join(folder, "config.json");
   const parsed = await readJson(path);
   const { config, blueprint } = knownModel(parsed, path);
-  const method = config.object("quantization_config").string("quant_method");
-  if (method !== undefined && !(method === "mxfp4" && blueprint.architecture === "gpt-oss"))
+  const quantisation = config.object("quantization_config");
+  const method = quantisation.string("quant_method");
+  const isKept = method === "mxfp4" && blueprint.architecture === "gpt-oss";
+  if (method !== undefined && !isKept && !float8Scales(quantisation))
     throw new JaugeError("weights-quantised", { path, method });
   const checkpoint = await openAdapted(folder, options, headsOf(blueprint));
   try {
     const tensors = assemble(blueprint, checkpoint);
+    const notes: SourceNote[] = [];
     const tokenizer = await readTokenizer({
       folder,
       config: isObject(parsed) ? parsed : {},
       architecture: blueprint.architecture,
       vocabularySize: blueprint.tensors.find(({ name }) => name === "token_embd.weight")!.shape[1]!,
+      onNote: (note) => notes.push(note),
       ...options,
     });
     const [kind] = config.strings("architectures") ?? [config.string("model_type") ?? ""];
@@ -45,7 +50,7 @@ export async function openHuggingFace(
       format: `${checkpoint.format}, ${kind}`,
       identifiers: identifiersOf(config.string("_name_or_path"), folder),
       generation: await generationOf(folder),
-      ...{ blueprint, checkpoint, tensors, tokenizer },
+      ...{ blueprint, checkpoint, tensors, tokenizer, notes },
     });
   } catch (error) {
     await checkpoint.close();

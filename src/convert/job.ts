@@ -40,7 +40,7 @@ export function runConversion(
   request: ConversionRequest | CopyRequest,
   options: JobOptions,
 ): Promise<ConversionResult> {
-  return inHost(request, request.output, options);
+  return inHost(request, request.output ?? request.source, options);
 }
 
 /**

@@ -8,7 +8,7 @@ import { validate } from "./architectures/known.js";
 import { type LlamaNames, llama, metaNames } from "./architectures/llama.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
-import type { ConvertibleModel } from "./model.js";
+import type { ConvertibleModel, SourceNote } from "./model.js";
 import { FilePool } from "./readers/file-pool.js";
 import { type MetaParameters, readMetaParameters } from "./readers/meta-parameters.js";
 import { openCheckpoint } from "./readers/open-checkpoint.js";
@@ -28,18 +28,20 @@ export async function openMeta(folder: string, options: TokenizerOptions = {}): 
   try {
     const blueprint = metaBlueprint(parameters, checkpoint, path);
     const tensors = assemble(blueprint, checkpoint);
+    const notes: SourceNote[] = [];
     const tokenizer = await readTokenizer({
       folder: await tokenizerFolder(folder),
       config: {},
       architecture: blueprint.architecture,
       vocabularySize: blueprint.tensors.find(({ name }) => name === "token_embd.weight")!.shape[1]!,
+      onNote: (note) => notes.push(note),
       ...options,
     });
     return await checkpointModel({
       folder,
       format: `${checkpoint.format}, Meta`,
       identifiers: [basename(resolve(folder))],
-      ...{ blueprint, checkpoint, tensors, tokenizer },
+      ...{ blueprint, checkpoint, tensors, tokenizer, notes },
     });
   } catch (error) {
     await checkpoint.close();

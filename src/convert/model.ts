@@ -22,7 +22,23 @@ export interface ConvertibleModel {
    * only ever continued from the same source.
    */
   readonly fingerprint: string;
+  /** Whether it says itself what its tokenizer is, so that none can be given. */
+  readonly hasTokenizer?: boolean;
+  /** What a person should know of it, although it can be converted. */
+  readonly notes?: readonly SourceNote[];
   close(): Promise<void>;
+}
+
+/** Plain data: `sourceNotes` of the messages has its words. */
+export interface SourceNote {
+  /** Tokens of a vocabulary that the embedding has no row for. */
+  readonly kind: "tokens-left-out";
+  /** The file they are in. */
+  readonly path: string;
+  readonly tokens: number;
+  readonly rows: number;
+  /** Text of the first of them. */
+  readonly first: string;
 }
 
 /** `type` is what `readRows` gives; what a file stores is chosen later. */

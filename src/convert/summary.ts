@@ -3,9 +3,10 @@ import type { ConversionPlan } from "./conversion.js";
 import type { PlannedSummary } from "./host-messages.js";
 
 /** A plan as plain data, for people and other processes. */
-export function summaryOf({ format, files, weighted }: ConversionPlan): PlannedSummary {
+export function summaryOf({ format, notes, files, weighted }: ConversionPlan): PlannedSummary {
   return {
     format,
+    notes,
     files: files.map(({ path, layout, tensors }) => ({
       path,
       bytes: layout.totalBytes,

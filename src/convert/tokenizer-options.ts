@@ -2,4 +2,6 @@
 export interface TokenizerOptions {
   /** The pre-tokenizer's name for `tokenizer.ggml.pre`, where its fingerprint is unknown. */
   pre?: string;
+  /** A tokenizer that lies elsewhere: its folder, or the one file that holds its vocabulary. */
+  tokenizer?: string;
 }

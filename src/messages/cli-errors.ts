@@ -3,7 +3,7 @@ import type { ErrorText } from "./error-text.js";
 const en = {
   "option-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({
     what: `${f.option} "${f.value}": expected ${f.expected}`,
-    fix: `Give ${f.option} ${f.expected}.`,
+    fix: "Correct it. What each option takes, the command's --help says.",
   }),
   "option-unsupported": (f: { option: string; value: string; instead: string }): ErrorText => ({
     what: `${f.option} ${f.value} is not supported`,
@@ -68,7 +68,7 @@ const en = {
 const fr: typeof en = {
   "option-invalid": (f) => ({
     what: `${f.option} « ${f.value} » : attendu : ${f.expected}`,
-    fix: `Donnez à ${f.option} ${f.expected}.`,
+    fix: "Corrigez-la. L'aide de la commande (--help) dit ce que prend chaque option.",
   }),
   "option-unsupported": (f) => ({
     what: `${f.option} ${f.value} n'est pas pris en charge`,

@@ -86,6 +86,16 @@ const en = {
     what: `${f.path}: llama.cpp cannot load what was written${f.log ? `:\n${f.log}` : ""}`,
     fix: "The source is no whole model, or this is a defect of jauge: report it with the command.",
   }),
+  "source-unrunnable": (f: { path: string; field: string; problem: string }): ErrorText => ({
+    what: `${f.path}: llama.cpp could not run what it would become: ${f.field}: ${f.problem}`,
+    fix: f.field.startsWith("tokenizer.")
+      ? "Nothing was written. Give the tokenizer of the original model: --tokenizer FILE-OR-FOLDER. A GGUF needs to be made anew from its original."
+      : "Nothing was written. The source is damaged or no whole model: download it again, or take it from elsewhere.",
+  }),
+  "source-unloadable": (f: { path: string; log: string }): ErrorText => ({
+    what: `${f.path}: llama.cpp could not load what it would become${f.log ? `:\n${f.log}` : ""}`,
+    fix: "Nothing was written. The source is no whole model, or this is a defect of jauge: report it with the command.",
+  }),
   "split-not": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is no part of a split model`,
     fix: "Name the first part: MODEL-00001-of-0000N.gguf.",
@@ -177,6 +187,16 @@ const fr: typeof en = {
     what: `${f.path} : llama.cpp ne peut charger ce qui a été écrit${f.log ? ` :\n${f.log}` : ""}`,
     fix: "La source n'est pas un modèle entier, ou c'est un défaut de jauge : signalez-le avec la commande.",
   }),
+  "source-unrunnable": (f) => ({
+    what: `${f.path} : llama.cpp ne pourrait exécuter ce qu'il deviendrait : ${f.field} : ${f.problem}`,
+    fix: f.field.startsWith("tokenizer.")
+      ? "Rien n'a été écrit. Donnez le tokenizer du modèle d'origine : --tokenizer FICHIER-OU-DOSSIER. Un GGUF est à refaire depuis son original."
+      : "Rien n'a été écrit. La source est abîmée ou n'est pas un modèle entier : téléchargez-la de nouveau, ou prenez-la ailleurs.",
+  }),
+  "source-unloadable": (f) => ({
+    what: `${f.path} : llama.cpp ne pourrait charger ce qu'il deviendrait${f.log ? ` :\n${f.log}` : ""}`,
+    fix: "Rien n'a été écrit. La source n'est pas un modèle entier, ou c'est un défaut de jauge : signalez-le avec la commande.",
+  }),
   "split-not": (f) => ({
     what: `${f.path} : n'est pas la partie d'un modèle divisé`,
     fix: "Nommez la première partie : MODELE-00001-of-0000N.gguf.",
@@ -186,16 +206,36 @@ const fr: typeof en = {
 export const convertErrors = { en, fr };
 
 const differencesEn = {
-  source: "another source, or a changed one",
-  settings: "with other settings",
-  versions: (f: { versions: string }) => `by ${f.versions}`,
+  other: (f: { before: string; now: string }) => `from ${f.before}, now from ${f.now}`,
+  changed: "its source has changed since",
+  setting: (f: { name: string; before: string | undefined; now: string | undefined }) =>
+    `${f.name} was ${f.before ?? "not given"}, now ${f.now ?? "not given"}`,
+  settings: "another importance matrix or other metadata",
+  versions: (f: { before: string; now: string }) => `by ${f.before}, now ${f.now}`,
   damaged: "its journal cannot be read",
 };
 const differencesFr: typeof differencesEn = {
-  source: "une autre source, ou une source modifiée",
-  settings: "avec d'autres réglages",
-  versions: (f) => `par ${f.versions}`,
+  other: (f) => `depuis ${f.before}, maintenant depuis ${f.now}`,
+  changed: "sa source a changé depuis",
+  setting: (f) => `${f.name} : avant ${f.before ?? "rien"}, maintenant ${f.now ?? "rien"}`,
+  settings: "une autre matrice d'importance ou d'autres métadonnées",
+  versions: (f) => `par ${f.before}, maintenant ${f.now}`,
   damaged: "son journal est illisible",
 };
 /** Why an unfinished conversion cannot be continued. */
 export const differences = { en: differencesEn, fr: differencesFr };
+
+const notesEn = {
+  "tokens-left-out": (f: { path: string; tokens: number; rows: number; first: string }) =>
+    f.tokens === 1
+      ? `${f.path}: the token ${JSON.stringify(f.first)} is left out: the embedding has ${f.rows} rows, none for it`
+      : `${f.path}: ${f.tokens} tokens from ${JSON.stringify(f.first)} on are left out: the embedding has ${f.rows} rows, none for them`,
+};
+const notesFr: typeof notesEn = {
+  "tokens-left-out": (f) =>
+    f.tokens === 1
+      ? `${f.path} : le token ${JSON.stringify(f.first)} est laissé de côté : l'embedding a ${f.rows} lignes, aucune pour lui`
+      : `${f.path} : ${f.tokens} tokens à partir de ${JSON.stringify(f.first)} sont laissés de côté : l'embedding a ${f.rows} lignes, aucune pour eux`,
+};
+/** What a person should know of a source, by the `kind` of a note. */
+export const sourceNotes = { en: notesEn, fr: notesFr };

@@ -4,7 +4,7 @@ import type { ErrorText } from "./error-text.js";
 const en = {
   "tokenizer-missing": (f: { path: string; expected: string }): ErrorText => ({
     what: `${f.path}: holds no tokenizer (expected: ${f.expected})`,
-    fix: "Download the tokenizer's files of the original model into the same folder.",
+    fix: "Download the tokenizer's files of the original model into the same folder, or name where they are: --tokenizer FILE-OR-FOLDER.",
   }),
   "tokenizer-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
     what: `${f.path}: ${f.field}: ${f.problem}`,
@@ -21,6 +21,22 @@ const en = {
   "tokenizer-too-many-tokens": (f: { path: string; tokens: number; rows: number }): ErrorText => ({
     what: `${f.path}: has ${f.tokens} tokens, the model's embedding has ${f.rows} rows`,
     fix: "The tokenizer and the weights are not of the same model. Take both from one repository.",
+  }),
+  "tokenizer-inside": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is a GGUF, whose tokenizer is inside and stays`,
+    fix: "Leave out --tokenizer, or convert the original model, for which it can be given.",
+  }),
+  "tokenizer-other-model": (f: {
+    path: string;
+    model: string;
+    id: number;
+    text: string;
+    expected: string;
+    count: number;
+    compared: number;
+  }): ErrorText => ({
+    what: `${f.path}: is of another model than ${f.model}: ${f.count} of ${f.compared} tokens differ, the first is ${f.id}, ${JSON.stringify(f.text)} for ${JSON.stringify(f.expected)}`,
+    fix: "Give the tokenizer.model that this model was trained with, or leave out --tokenizer to take what the file lists.",
   }),
   "tokenizer-fingerprint-unknown": (f: { path: string; hash: string }): ErrorText => ({
     what: `${f.path}: llama.cpp v0.5.0 knows no pre-tokenizer by this tokenizer's fingerprint, ${f.hash}`,
@@ -39,7 +55,7 @@ const en = {
 const fr: typeof en = {
   "tokenizer-missing": (f) => ({
     what: `${f.path} : aucun tokenizer (attendu : ${f.expected})`,
-    fix: "Téléchargez les fichiers du tokenizer du modèle d'origine dans le même dossier.",
+    fix: "Téléchargez les fichiers du tokenizer du modèle d'origine dans le même dossier, ou dites où ils sont : --tokenizer FICHIER-OU-DOSSIER.",
   }),
   "tokenizer-malformed": (f) => ({
     what: `${f.path} : ${f.field} : ${f.problem}`,
@@ -56,6 +72,14 @@ const fr: typeof en = {
   "tokenizer-too-many-tokens": (f) => ({
     what: `${f.path} : a ${f.tokens} jetons, l'embedding du modèle a ${f.rows} lignes`,
     fix: "Le tokenizer et les poids ne sont pas du même modèle. Prenez les deux dans un même dépôt.",
+  }),
+  "tokenizer-inside": (f) => ({
+    what: `${f.path} : est un GGUF, dont le tokenizer est dedans et y reste`,
+    fix: "Retirez --tokenizer, ou convertissez le modèle d'origine, pour lequel on peut le donner.",
+  }),
+  "tokenizer-other-model": (f) => ({
+    what: `${f.path} : est d'un autre modèle que ${f.model} : ${f.count} tokens sur ${f.compared} diffèrent, le premier est ${f.id}, ${JSON.stringify(f.text)} au lieu de ${JSON.stringify(f.expected)}`,
+    fix: "Donnez le tokenizer.model avec lequel ce modèle a été entraîné, ou retirez --tokenizer pour prendre ce que le fichier contient.",
   }),
   "tokenizer-fingerprint-unknown": (f) => ({
     what: `${f.path} : llama.cpp v0.5.0 ne reconnaît aucun pré-tokenizer à l'empreinte de ce tokenizer, ${f.hash}`,

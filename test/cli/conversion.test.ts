@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { readGguf } from "../../src/gguf/reader.js";
+import { writeHollowGguf } from "../../src/gguf/writer.js";
 import { jauge, stories, temporaryFolder } from "./harness.js";
 
 const folder = temporaryFolder();
@@ -32,6 +34,26 @@ it("convert tells a program what it does, by events", () => {
   const last = events.findLast(({ event }) => event === "progress");
   expect(last.bytes).toBe(last.totalBytes);
   expect(events.at(-1).bytes).toBe(readFileSync(output).length);
+});
+
+it("convert says at once what llama.cpp could not load, and leaves nothing behind", async () => {
+  const { metadata, tensors } = await readGguf(stories);
+  const source = join(folder, "lacking.gguf");
+  const lacking = tensors.filter(({ name }) => name !== "blk.1.attn_k.weight");
+  await writeHollowGguf(source, { metadata, tensors: lacking });
+  const empty = join(folder, "empty");
+  mkdirSync(empty);
+  const { status, stderr } = jauge(["convert", source, "-o", join(empty, "out.gguf"), "--type", "Q8_0"]);
+  expect(status).toBe(3);
+  expect(stderr).toMatch(/lacking\.gguf: llama\.cpp could not load what it would become:\n.*attn_k/s);
+  expect(readdirSync(empty)).toEqual([]);
+});
+
+it("a file without a name is named after what it becomes", () => {
+  const here = mkdtempSync(join(folder, "here-"));
+  const { status } = jauge(["convert", stories, "--type", "auto"], { cwd: here });
+  expect(status).toBe(0);
+  expect(readdirSync(here)).toEqual(["stories260K-BF16.gguf"]);
 });
 
 it("a dry run shows every tensor and writes nothing", () => {

@@ -18,10 +18,11 @@ const environment = { ...process.env, LC_ALL: "C", JAUGE_BACKEND: "cpu", NO_COLO
 /** Runs `jauge` without a terminal, to its end. */
 export function jauge(
   given: string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { input?: string; env?: NodeJS.ProcessEnv; cwd?: string } = {},
 ): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [main, ...given], {
     input: options.input ?? "",
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
     encoding: "utf8",
     timeout: 60_000,
     env: { ...environment, ...options.env },

@@ -141,6 +141,35 @@ describe("a Hugging Face folder", () => {
     await Promise.all([nested.close(), alone.close()]);
   });
 
+  it("may hold its matrices in 8 bits with scales, as which it is multiplied out", async () => {
+    const [plain, float8]: Weights[] = [new Map(), new Map()];
+    for (const [name, tensor] of randomWeights(blueprint)) {
+      if (!/_proj\.weight$/.test(name)) {
+        for (const weights of [plain!, float8!]) weights.set(name, tensor);
+        continue;
+      }
+      // 0x38 is 1, its neighbours are powers of two
+      const bits = tensor.bytes.filter((_, at) => at % 4 === 0).map((byte) => 0x30 + 8 * (byte % 3));
+      const [rows, columns] = tensor.shape as [number, number];
+      const shape = [Math.ceil(rows / 24), Math.ceil(columns / 48)];
+      const scales = Array.from({ length: shape[0]! * shape[1]! }, (_, index) => (index + 1) / 256);
+      float8!.set(name, { type: "F8_E4M3", shape: tensor.shape, bytes: bits });
+      float8!.set(`${name}_scale_inv`, float32Tensor(shape, scales));
+      const values = Float32Array.from(bits, (bit, at) => {
+        const [row, column] = [Math.floor(at / columns), at % columns];
+        return 2 ** ((bit - 0x38) / 8) * scales[Math.floor(row / 24) * shape[1]! + Math.floor(column / 48)]!;
+      });
+      plain!.set(name, float32Tensor(tensor.shape, values));
+    }
+    const quantization_config = { quant_method: "fp8", fmt: "e4m3", weight_block_size: [24, 48] };
+    const settings = { ...config, quantization_config };
+    const eight = await openModelSource(await writeFolder("fp8", { "config.json": settings }, float8!));
+    const whole = await openModelSource(await writeFolder("no-fp8", { "config.json": config }, plain!));
+    expect(eight.format).toBe("safetensors, FP8, LlamaForCausalLM");
+    expect(await bytesOf(eight)).toEqual(await bytesOf(whole));
+    await Promise.all([eight.close(), whole.close()]);
+  });
+
   it("drops embedding rows that no token has, and leaves out an output that is the embedding", async () => {
     const gemma = { ...tinyConfigs.gemma3, vocab_size: 262_150, hidden_size: 8, num_hidden_layers: 1 };
     const { blueprint: spare } = knownModel(gemma, "gemma3");

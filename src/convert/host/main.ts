@@ -9,7 +9,7 @@ import type { FromConvertHost, LibraryChoice, ToConvertHost } from "../host-mess
 import { type MeasureHooks, measureTypes } from "../measure-types.js";
 import { summaryOf } from "../summary.js";
 import { nativeKernels } from "./kernels.js";
-import { verifyModel } from "./verify.js";
+import { rehearse, verifyModel } from "./verify.js";
 
 /** A hundred messages a second would tell a person no more. */
 const progressMs = 100;
@@ -44,10 +44,14 @@ async function start({ request, libraries, version }: Extract<ToConvertHost, { s
   }
 }
 
-function native(choice: LibraryChoice, threads: number): Pick<ConversionHooks, "kernels" | "verify"> {
+function native(
+  choice: LibraryChoice,
+  threads: number,
+): Pick<ConversionHooks, "kernels" | "check" | "verify"> {
   const libraries = librariesFor(choice);
   return {
     kernels: nativeKernels(openQuantizer(libraries), threads),
+    check: (source, files) => rehearse(source, files, libraries),
     verify: (path) => {
       send({ verifying: true });
       return verifyModel(path, libraries);

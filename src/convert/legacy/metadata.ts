@@ -3,7 +3,6 @@ import { type Container, notAfter } from "./format.js";
 import type { LegacyFile } from "./header.js";
 import { malformed, problems } from "./problems.js";
 import type { Sizes } from "./tensors.js";
-import { vocabularyMetadata } from "./vocabulary.js";
 
 /** What no GGML file of 2023 says. */
 export interface UnstatedSettings {
@@ -27,7 +26,7 @@ const feedForwardFactors = [1, Math.fround(1.3)];
 
 /**
  * The metadata of the GGUF that a file becomes. The feed-forward size comes from the weights and is checked against the
- * rule of the time; so is the number of key/value heads, which no header has.
+ * rule of the time; so is the number of key/value heads, which no header has. `tokenizer` has the tokenizer's keys.
  *
  * Source: convert_llama_ggml_to_gguf.py of llama.cpp v0.5.0; `llama_model_load_internal` at e76d630 (23 July 2023).
  * Errors: `legacy-malformed`.
@@ -37,6 +36,7 @@ export function legacyMetadata(
   sizes: Sizes,
   name: string,
   settings: UnstatedSettings,
+  tokenizer: Iterable<[string, WritableValue]>,
 ): Map<string, WritableValue> {
   const { path, hyperparameters, container } = file;
   const { n_embd, n_head, n_layer, n_rot, n_mult, n_vocab } = hyperparameters;
@@ -84,7 +84,7 @@ export function legacyMetadata(
       float(settings.rmsEpsilon ?? assumedEpsilon(container, grouped)),
     ],
     ["llama.vocab_size", number(n_vocab)],
-    ...vocabularyMetadata(file.vocabulary, n_vocab),
+    ...tokenizer,
   ]);
 }
 

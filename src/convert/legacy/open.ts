@@ -3,16 +3,19 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { isJaugeError, JaugeError } from "../../errors.js";
 import { type ByteSource, openBytes, unreadable } from "../../gguf/byte-source.js";
-import type { ConvertibleModel } from "../model.js";
+import type { ConvertibleModel, SourceNote } from "../model.js";
+import type { TokenizerOptions } from "../tokenizer-options.js";
 import { magics } from "./format.js";
 import { type LegacyFile, readLegacyFile } from "./header.js";
 import { legacyMetadata, type UnstatedSettings } from "./metadata.js";
+import { originalTokenizer } from "./original-tokenizer.js";
 import { malformed, problems } from "./problems.js";
 import { rowTensors } from "./rows.js";
 import { hasScalesFirst } from "./scales-first.js";
 import { admitTensor, countParts, joinTensors } from "./tensors.js";
+import { vocabularyMetadata } from "./vocabulary.js";
 
-export interface LegacyOptions extends UnstatedSettings {
+export interface LegacyOptions extends UnstatedSettings, Pick<TokenizerOptions, "tokenizer"> {
   /**
    * Gives 32-bit floats instead of today's blocks wherever those would round a scale to half precision: for a conversion
    * to another type, which is then made from the file's own values. Default: today's blocks.
@@ -32,13 +35,18 @@ export function isLegacyGgml(head: Uint8Array): boolean {
  * others (`.1`, `.2`, …) lie beside it. docs/LEGACY.md says what is kept, what is rounded and what is assumed.
  *
  * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`, `legacy-part-missing`,
- * `legacy-part-later`, `legacy-type`; from `readRows` also `legacy-scale`.
+ * `legacy-part-later`, `legacy-type`; `tokenizer-…` where one is named; from `readRows` also `legacy-scale`.
  */
 export async function openLegacyGgml(path: string, options: LegacyOptions = {}): Promise<ConvertibleModel> {
   const files = await readParts(path);
   const first = files[0]!;
   const { tensors, sizes } = joinTensors(files);
-  const metadata = legacyMetadata(first, sizes, basename(path), options);
+  const notes: SourceNote[] = [];
+  const tokenizer =
+    options.tokenizer === undefined
+      ? vocabularyMetadata(first.vocabulary, first.hyperparameters.n_vocab)
+      : await originalTokenizer(first, options.tokenizer, (note) => notes.push(note));
+  const metadata = legacyMetadata(first, sizes, basename(path), options, tokenizer);
   const sources: ByteSource[] = [];
   const close = async () => {
     await Promise.all(sources.map((source) => source.close()));
@@ -52,6 +60,7 @@ export async function openLegacyGgml(path: string, options: LegacyOptions = {}):
       metadata,
       tensors: rowTensors(tensors, { sources, exact: options.exact ?? false, scalesFirst }),
       fingerprint: await fingerprintOf(files, options),
+      notes,
       close,
     };
   } catch (error) {

@@ -48,6 +48,7 @@ export async function openGgufModel(path: string, { asIs = false } = {}): Promis
       metadata,
       tensors: model.tensors.map((tensor) => convertible(model, tensor, files[tensor.shard]!)),
       fingerprint: `gguf ${fingerprint.digest("hex")}`,
+      hasTokenizer: true,
       close,
     };
   } catch (error) {

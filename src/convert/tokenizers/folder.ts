@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { JaugeError } from "../../errors.js";
-import { openBytes } from "../../gguf/byte-source.js";
+import { openBytes, unreadable } from "../../gguf/byte-source.js";
 import { localized } from "../../messages/locale.js";
 import { tokenizerProblems } from "../../messages/tokenizer.js";
 import { asRecord, type JsonRecord } from "./json.js";
@@ -12,17 +12,52 @@ const mebibyte = 2 ** 20;
 /** The largest known of each kind: tokenizer.json 35 MB (Gemma 3), tokenizer.model 5 MB, tokenizer_config.json 1.2 MB. */
 const limitBytes = { vocabulary: 96 * mebibyte, model: 32 * mebibyte, setting: 16 * mebibyte };
 
+/** The files a vocabulary is in: one that a person names stands for all of them. */
+const vocabularyFiles: ReadonlySet<string> = new Set([
+  ...["tokenizer.model", "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model"],
+]);
+
+/** A file with a vocabulary that lies elsewhere, or has a name of its own. */
+interface GivenFile {
+  path: string;
+  /** The name it is looked for under. */
+  name: string;
+  /** Whether nothing else counts. */
+  isAlone: boolean;
+}
+
 /** The tokenizer's files in a model's folder, each read at most once and only where its size is sane. */
 export class TokenizerFolder {
   private readonly records = new Map<string, Promise<JsonRecord>>();
 
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    private readonly given?: GivenFile,
+  ) {}
+
+  /**
+   * The files of `folder`; or of `tokenizer`, where a person names that instead: another folder, or one file, in place of
+   * those of the folder that hold a vocabulary, and alone where there is no folder.
+   * Errors: `file-unreadable`.
+   */
+  static async open(folder: string | undefined, tokenizer?: string): Promise<TokenizerFolder> {
+    if (tokenizer === undefined) return new TokenizerFolder(folder ?? ".");
+    const found = await stat(tokenizer).catch((cause: unknown) =>
+      Promise.reject(unreadable(tokenizer, cause)),
+    );
+    if (found.isDirectory()) return new TokenizerFolder(tokenizer);
+    const name = (await startsLikeJson(tokenizer)) ? "tokenizer.json" : "tokenizer.model";
+    const given = { path: tokenizer, name, isAlone: folder === undefined };
+    return new TokenizerFolder(folder ?? dirname(tokenizer), given);
+  }
 
   pathOf(name: string): string {
-    return join(this.path, name);
+    return name === this.given?.name ? this.given.path : join(this.path, name);
   }
 
   async has(name: string): Promise<boolean> {
+    if (this.given && name !== this.given.name && (this.given.isAlone || vocabularyFiles.has(name)))
+      return false;
     return stat(this.pathOf(name)).then(
       (entry) => entry.isFile(),
       () => false,
@@ -37,6 +72,7 @@ export class TokenizerFolder {
 
   /** Names of the files of a folder inside, sorted; none where it is not there. */
   async list(folder: string): Promise<string[]> {
+    if (this.given?.isAlone) return [];
     return (await readdir(this.pathOf(folder)).catch(() => [])).toSorted();
   }
 
@@ -93,6 +129,18 @@ export class TokenizerFolder {
       throw malformed(this.pathOf(name), name, problems.notJson());
     }
     return asRecord(value, (problem) => malformed(this.pathOf(name), name, problem));
+  }
+}
+
+/** Errors: `file-unreadable`. */
+async function startsLikeJson(path: string): Promise<boolean> {
+  const source = await openBytes(path);
+  try {
+    const start = Buffer.alloc(64);
+    const filled = await source.read(start, 0);
+    return /^(\xef\xbb\xbf)?\s*\{/.test(start.toString("latin1", 0, filled));
+  } finally {
+    await source.close();
   }
 }
 

@@ -1,5 +1,6 @@
 import { JaugeError } from "../../errors.js";
 import type { MetadataValue } from "../../gguf/metadata.js";
+import type { SourceNote } from "../model.js";
 import { byteLevelKeys, isSentencePieceBpe } from "./byte-level.js";
 import { readDefinition, type TokenizerDefinition } from "./definition.js";
 import { addFamilyKeys } from "./families.js";
@@ -13,8 +14,10 @@ import { isTiktoken, tiktokenKeys } from "./tiktoken.js";
 import { wordPieceKeys } from "./wordpiece.js";
 
 export interface TokenizerRequest {
-  /** The folder of the tokenizer's files: that of the model, or of Meta's checkpoint. */
-  folder: string;
+  /** The folder of the tokenizer's files: that of the model, or of Meta's checkpoint. Absent: `tokenizer` is all there is. */
+  folder?: string;
+  /** A folder or a file with a vocabulary that a person names in its place. */
+  tokenizer?: string;
   /** The parsed config.json; empty for Meta's checkpoints. */
   config: JsonRecord;
   /** The architecture's name in GGUF: `llama`, `qwen2`, `gemma3` … */
@@ -23,6 +26,8 @@ export interface TokenizerRequest {
   vocabularySize: number;
   /** The pre-tokenizer's name for `tokenizer.ggml.pre`, where its fingerprint is unknown. */
   pre?: string;
+  /** Told what a person should know of the tokenizer. */
+  onNote?: (note: SourceNote) => void;
 }
 
 /**
@@ -32,7 +37,7 @@ export interface TokenizerRequest {
  * Errors: `tokenizer-…`, `file-unreadable`.
  */
 export async function readTokenizer(request: TokenizerRequest): Promise<Map<string, MetadataValue>> {
-  const folder = new TokenizerFolder(request.folder);
+  const folder = await TokenizerFolder.open(request.folder, request.tokenizer);
   const found = await readVocabulary(folder, request);
   const tokens = found.keys.get("tokenizer.ggml.tokens");
   const tokenCount = tokens?.type === "array" ? tokens.value.count : 0;
@@ -74,10 +79,11 @@ async function readVocabulary(folder: TokenizerFolder, request: TokenizerRequest
 
 async function readSentencePieceFamily(
   folder: TokenizerFolder,
-  { architecture, vocabularySize, config }: TokenizerRequest,
+  { architecture, vocabularySize, config, onNote }: TokenizerRequest,
 ): Promise<FoundVocabulary> {
   const rules = { phi3: architecture === "phi3" };
-  const { keys, model } = await readSentencePiece(folder, "tokenizer.model", vocabularySize, rules);
+  const { keys, model, note } = await readSentencePiece(folder, "tokenizer.model", vocabularySize, rules);
+  if (note) onNote?.(note);
   const document = (await folder.has("tokenizer.json")) ? await folder.record("tokenizer.json") : undefined;
   // Meta's checkpoints have no other files: the model itself says what its special tokens are
   const isAlone = Object.keys(config).length === 0 && !document;
@@ -138,11 +144,12 @@ async function readWordPiece(folder: TokenizerFolder, request: TokenizerRequest)
 
 async function readT5(
   folder: TokenizerFolder,
-  { vocabularySize }: TokenizerRequest,
+  { vocabularySize, onNote }: TokenizerRequest,
 ): Promise<FoundVocabulary> {
   const file = await folder.first("tokenizer.model", "spiece.model");
   if (!file) throw missing(folder, ["tokenizer.model", "spiece.model"]);
-  const { keys } = await readSentencePiece(folder, file, vocabularySize, { t5: true });
+  const { keys, note } = await readSentencePiece(folder, file, vocabularySize, { t5: true });
+  if (note) onNote?.(note);
   const document = (await folder.has("tokenizer.json")) ? await folder.record("tokenizer.json") : undefined;
   return { keys, ...(document && { document }) };
 }

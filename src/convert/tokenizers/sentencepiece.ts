@@ -1,5 +1,6 @@
 import { memoryArray } from "../../gguf/memory-array.js";
 import type { MetadataValue } from "../../gguf/metadata.js";
+import type { SourceNote } from "../model.js";
 import { malformed, problems, type TokenizerFolder } from "./folder.js";
 import { asList, asRecord, asString, asTokenId, field, isRecord, type JsonRecord } from "./json.js";
 import { parseSentencePieceModel, type SentencePieceModel } from "./sentencepiece-model.js";
@@ -18,7 +19,7 @@ export interface SentencePieceRules {
  *
  * User-defined pieces of a BPE model are written as such, which the converter does not do: llama.cpp would take them
  * apart otherwise, where SentencePiece does not.
- * Tokens without a row in the embedding are left out, rows without a token become `[PADn]`.
+ * Tokens without a row in the embedding are left out, which `note` says; rows without a token become `[PADn]`.
  * Source: `_create_vocab_sentencepiece` of llama.cpp's converter, `set_vocab` of its Phi-3 and T5 models.
  */
 export async function readSentencePiece(
@@ -26,7 +27,7 @@ export async function readSentencePiece(
   name: string,
   rows: number,
   rules: SentencePieceRules = {},
-): Promise<{ keys: Map<string, MetadataValue>; model: SentencePieceModel }> {
+): Promise<{ keys: Map<string, MetadataValue>; model: SentencePieceModel; note?: SourceNote }> {
   const path = folder.pathOf(name);
   const model = parseSentencePieceModel(await folder.bytes(name), path);
   const vocabulary = new Vocabulary(path, rows, -10000);
@@ -37,15 +38,21 @@ export async function readSentencePiece(
     else if (isUnigram) vocabulary.set(id, text, tokenTypes.normal, score);
     else vocabulary.set(id, withSpaces(text), tokenTypes.userDefined, score);
   }
+  const leftOut = new Map(model.pieces.slice(rows).map(({ text }, index) => [rows + index, text]));
   for (const token of await addedTokens(folder, rules)) {
-    if (token.id >= rows) continue;
+    if (token.id >= rows) {
+      leftOut.set(token.id, token.text);
+      continue;
+    }
     const type = token.isControl ? tokenTypes.control : tokenTypes.userDefined;
     vocabulary.set(token.id, token.text, type, -1000);
   }
   const keys = vocabulary.metadata(isUnigram ? "t5" : "llama", "default", { withScores: true });
   if (isUnigram) addNormalisation(keys, model, path);
   else if (!model.addDummyPrefix) setSpacePrefix(keys, false);
-  return { keys, model };
+  if (leftOut.size === 0) return { keys, model };
+  const first = leftOut.get(Math.min(...leftOut.keys()))!;
+  return { keys, model, note: { kind: "tokens-left-out", path, tokens: leftOut.size, rows, first } };
 }
 
 /** Whether a space is put before every text. */
