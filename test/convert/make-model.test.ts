@@ -170,7 +170,7 @@ describe("an interrupted conversion", () => {
     expect(await different(model, { version: "other" })).toMatch(/^by jauge test, .* now jauge other, /);
     // a setting is named wherever it shows
     const settings = { type: "Q4_K_M", name: "new" };
-    const named = "type was Q8_0, now Q4_K_M, name was not given, now new, pure was true, now not given";
+    const named = "type was Q8_0, now Q4_K_M, pure was true, now not given, name was not given, now new";
     expect(await different(shorter, { settings })).toBe(named);
     expect(await different(touched, { settings })).toBe(named);
     await writeFile(`${path}.part.json`, '{"jauge":"conv');
