@@ -5,7 +5,7 @@ import type { ErrorText } from "./error-text.js";
 const tail = (log: string) => (log ? `\n${log}` : "");
 
 /** A context beside the loaded plan, on one place. */
-interface BesideFacts {
+export interface BesideFacts {
   device: string;
   neededBytes: number;
   roomBytes: number;
