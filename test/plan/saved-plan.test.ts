@@ -88,7 +88,11 @@ const engine = fc
       absent,
     ),
   )
-  .map(([required, optional]) => ({ ...required, ...optional }));
+  .map(([required, optional]) => ({
+    ...{ ...required, ...optional },
+    // The micro-batch of embeddings divides into their sequences.
+    ...(optional.embeddings && { sequences: 1 }),
+  }));
 const alternative = fc
   .tuple(
     fc.record({
