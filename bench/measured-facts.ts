@@ -21,6 +21,7 @@ export async function measuredFacts(
       ),
     ),
   ];
+  let failure: Error | undefined;
   const record = await calibrationFor({
     ...{ libraries, threads, force: fresh },
     types: typesOf((name) => !isExpert(name)),
@@ -29,8 +30,12 @@ export async function measuredFacts(
       if (process.stderr.isTTY)
         process.stderr.write(`\rbench: measuring ${place}, ${Math.round(100 * fraction)} % `);
     },
-    onFailure: (device, error) => console.error(`bench: ${device} could not be measured: ${error.message}`),
+    onFailure: (_, error) => {
+      failure = error;
+    },
   });
+  // What is predicted without it says nothing of it.
+  if (failure) throw failure;
   const facts = factsOf(await listDevices({ libraries }), record.calibration);
   return { ...facts, host: { ...facts.host, threads } };
 }
