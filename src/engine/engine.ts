@@ -258,6 +258,9 @@ export async function measure(plan: Plan, options: EngineOptions = {}): Promise<
 
 /** The vocabulary of a model, in a host that reads no weights. */
 export class VocabularyHost extends Tokenizer {
+  private restarting: Promise<void> | undefined;
+  private isClosed = false;
+
   private constructor(
     private readonly plan: Plan,
     private readonly options: EngineOptions,
@@ -274,7 +277,13 @@ export class VocabularyHost extends Tokenizer {
     return new VocabularyHost(plan, options, connection);
   }
 
+  /** Process that holds the vocabulary. */
+  get processId(): number | undefined {
+    return this.connection.processId;
+  }
+
   async close(): Promise<void> {
+    this.isClosed = true;
     await this.connection.close();
   }
 
@@ -286,9 +295,22 @@ export class VocabularyHost extends Tokenizer {
     return this.connection.ask(name, asks);
   }
 
-  protected async restart(): Promise<void> {
-    this.connection = new Connection(this.options);
-    await openModel(this.connection, this.plan, this.options, true);
+  /** All calls that the host died under share one new host. */
+  protected restart(): Promise<void> {
+    this.restarting ??= this.startAgain().finally(() => {
+      this.restarting = undefined;
+    });
+    return this.restarting;
+  }
+
+  private async startAgain(): Promise<void> {
+    if (this.isClosed) throw new JaugeError("host-closed", {});
+    if (this.connection.isOpen) return;
+    const connection = new Connection(this.options);
+    this.connection = connection;
+    await openModel(connection, this.plan, this.options, true);
+    // Closed while the new host was starting: it must not outlive us.
+    if (this.isClosed) await connection.close();
   }
 }
 
