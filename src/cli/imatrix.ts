@@ -98,10 +98,10 @@ async function imatrix(
       await print(`${JSON.stringify(result)}\n`);
       return;
     }
-    const { path, matrices, chunks, perplexity, partial } = result;
+    const { path, matrices, chunks, computed, perplexity, partial } = result;
     // Resumed behind its last window, a run has nothing to read.
     const found = perplexity === undefined ? {} : { perplexity: formatDecimal(perplexity, 4) };
-    await print(`${texts.done({ path, matrices, chunks, ...found })}\n`);
+    await print(`${texts.done({ path, matrices, chunks, computed, ...found })}\n`);
     if (partial.length > 0)
       note(`${labels.warning} ${texts.partial({ count: partial.length, example: partial[0]! })}`);
   } finally {

@@ -43,6 +43,8 @@ export interface ImportanceResult {
   /** Windows in the file, those of files added included. */
   chunks: number;
   matrices: number;
+  /** Windows of this run. */
+  computed: number;
   /** Of the windows of this run; absent where there was none left to compute. */
   perplexity?: number;
   tokensPerSecond?: number;
@@ -92,9 +94,11 @@ export async function computeImportance(job: ImportanceJob): Promise<ImportanceR
     job.onProgress?.({ chunk: index + 1, chunks: windows.count, ...speed.figures });
   }
   const entries = await engine.importance();
+  const computed = Math.max(0, windows.count - first);
   return {
     path: outputPath,
-    chunks: chunksBefore + Math.max(0, windows.count - first),
+    chunks: chunksBefore + computed,
+    computed,
     matrices: entries.length,
     ...(first < windows.count && speed.figures),
     partial,

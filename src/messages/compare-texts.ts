@@ -15,8 +15,9 @@ const en = {
     force: "replace the output file",
     progress: (f: { chunk: number; chunks: number; perplexity: string; speed: string }) =>
       `window ${f.chunk} of ${f.chunks}, perplexity ${f.perplexity}, ${f.speed} tokens/s`,
-    done: (f: { path: string; matrices: number; chunks: number; perplexity?: string }) =>
-      `${f.path}: ${f.matrices} matrices, ${f.chunks} windows${f.perplexity ? `, perplexity ${f.perplexity}` : ""}`,
+    done: (f: { path: string; matrices: number; chunks: number; computed: number; perplexity?: string }) =>
+      `${f.path}: ${f.matrices} matrices, ${f.chunks} windows${f.perplexity ? `, perplexity ${f.perplexity}` : ""}` +
+      (f.perplexity && f.computed < f.chunks ? ` over the ${f.computed} computed now` : ""),
     partial: (f: { count: number; example: string }) =>
       f.count === 1
         ? `${f.example}: some of its experts were never used; more text may reach them`
@@ -93,7 +94,8 @@ const fr: typeof en = {
     force: "remplacer le fichier",
     progress: (f) => `fenêtre ${f.chunk} sur ${f.chunks}, perplexité ${f.perplexity}, ${f.speed} jetons/s`,
     done: (f) =>
-      `${f.path} : ${f.matrices} matrices, ${f.chunks} fenêtres${f.perplexity ? `, perplexité ${f.perplexity}` : ""}`,
+      `${f.path} : ${f.matrices} matrices, ${f.chunks} fenêtres${f.perplexity ? `, perplexité ${f.perplexity}` : ""}` +
+      (f.perplexity && f.computed < f.chunks ? ` sur les ${f.computed} calculées à présent` : ""),
     partial: (f) =>
       f.count === 1
         ? `${f.example} : certains de ses experts n'ont jamais servi ; un texte plus long peut les atteindre`

@@ -18,6 +18,8 @@ describe("jauge imatrix", () => {
     expect(JSON.parse(again.stdout).error).toMatchObject({ code: "importance-exists" });
     const resumed = jauge([...given, "--resume"], { env: { LC_ALL: "fr_FR.UTF-8" } });
     expect(resumed.stdout).toMatch(/out\.gguf : 35 matrices, 2 fenêtres\n$/);
+    const further = jauge([...given, "--chunks", "3", "--resume"]);
+    expect(further.stdout).toMatch(/3 windows, perplexity [\d.]+ over the 1 computed now\n$/);
   });
 });
 
