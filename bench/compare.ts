@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { generatedModel, type ShapeName } from "./generate-model.js";
+import { inChild } from "./in-child.js";
 import { machineDescription } from "./machine.js";
 import type { Measurement } from "./measurement.js";
-import { fromRoot } from "./paths.js";
 import { peerVersion } from "./peer.js";
 import { median, table } from "./statistics.js";
 import type { WorkloadName } from "./workloads.js";
@@ -70,25 +69,7 @@ function measure(
   shape: string,
   threads: string,
 ): Promise<Measurement[]> {
-  const script = fromRoot("bench", "dist", "bench", `${contender}.js`);
-  const child = spawn(process.execPath, [script, workload, "--shape", shape, "--threads", threads], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  let log = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log = (log + text).slice(-4000);
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve(JSON.parse(output.trim().split("\n").at(-1)!) as Measurement[]);
-      else reject(new Error(`${contender} ${workload} ended with ${code}:\n${log}`));
-    });
-  });
+  return inChild(`${contender}.js`, [workload, "--shape", shape, "--threads", threads]);
 }
 
 function results(measured: Map<Contender, Measurement[]>, targets: Target[]): string {

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { seeded } from "../test/gguf/random.js";
 
 /** What is done to a job while it runs. */
 export const faults = ["kill-job", "kill-host", "torn-lines", "interrupt", "disk-full"] as const;
@@ -51,7 +52,7 @@ const environment = { ...process.env, LC_ALL: "C", JAUGE_BACKEND: "cpu", NO_COLO
  * output against that of an undisturbed run: each `custom_id` exactly once, with the same result.
  */
 export async function campaign(options: CampaignOptions): Promise<RunReport[]> {
-  const random = generator(options.seed);
+  const random = seeded(options.seed);
   const folder = mkdtempSync(join(tmpdir(), "jauge-faults-"));
   try {
     const input = join(folder, "in.jsonl");
@@ -298,15 +299,4 @@ function remount(place: string, size: string): void {
 
 function unmount(place: string): void {
   execFileSync("umount", ["-l", place], { stdio: "ignore" });
-}
-
-/** mulberry32: the same numbers for the same seed. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

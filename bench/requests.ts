@@ -1,8 +1,7 @@
-import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { generatedModel, type ShapeName } from "./generate-model.js";
+import { inChild } from "./in-child.js";
 import { machineDescription } from "./machine.js";
-import { fromRoot } from "./paths.js";
 import { peerVersion } from "./peer.js";
 import type { JobMeasurement, RequestContender } from "./request-contenders.js";
 import { neededTokens, type RequestWorkload, requestsOf } from "./request-workloads.js";
@@ -75,28 +74,12 @@ function contestsOf(name: string): Contest[] {
 }
 
 function measure(contest: Contest, workload: RequestWorkload): Promise<JobMeasurement> {
-  const child = spawn(
-    process.execPath,
-    [
-      fromRoot("bench", "dist", "bench", "request-contenders.js"),
-      ...["--contender", contest.contender, "--workload", workload, "--requests", values.requests],
-      ...["--slots", contest.slots, "--shape", values.shape, "--threads", values.threads],
-      ...(contest.isUnified ? ["--unified"] : []),
-      ...(values.server === undefined ? [] : ["--server", values.server]),
-    ],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve(JSON.parse(output.trim().split("\n").at(-1)!) as JobMeasurement);
-      else reject(new Error(`${contest.name} ended with ${code}`));
-    });
-  });
+  return inChild("request-contenders.js", [
+    ...["--contender", contest.contender, "--workload", workload, "--requests", values.requests],
+    ...["--slots", contest.slots, "--shape", values.shape, "--threads", values.threads],
+    ...(contest.isUnified ? ["--unified"] : []),
+    ...(values.server === undefined ? [] : ["--server", values.server]),
+  ]);
 }
 
 function results(workload: RequestWorkload, measured: Map<Contest, JobMeasurement[]>): string {

@@ -4,10 +4,9 @@ import { checkPlan } from "../plan/check.js";
 import { type Plan, streamFromRows, streamsFrom } from "../plan/plan.js";
 import { checkAdapter } from "./check-adapter.js";
 import { Connection } from "./connection.js";
+import { Hosted } from "./hosted.js";
 import type { LibraryWish } from "./native/libraries.js";
 import type {
-  Answers,
-  Asks,
   CalibrationTask,
   Device,
   ImportanceEntry,
@@ -16,14 +15,12 @@ import type {
   OpenedModel,
   Pooling,
   ProcessorCalibration,
-  RequestName,
   ScoringWindow,
   Step,
   StepResult,
   WindowScore,
 } from "./protocol.js";
 import type { SamplingSettings } from "./sampling.js";
-import { Tokenizer } from "./tokenizer.js";
 
 export interface EngineOptions {
   libraries?: LibraryWish;
@@ -42,19 +39,17 @@ export interface EngineOptions {
  * calls under way fail with `host-crashed`, and `restart` brings a new host with the same plan: KV cache and
  * samplers are empty then, and whoever ran sequences replays them (the executor does).
  */
-export class Engine extends Tokenizer {
+export class Engine extends Hosted {
   /** How often the host was started anew. */
   restarts = 0;
-  private restarting: Promise<void> | undefined;
-  private isClosed = false;
 
   private constructor(
     private currentPlan: Plan,
     private readonly options: EngineOptions,
-    private connection: Connection,
+    connection: Connection,
     private model: OpenedModel,
   ) {
-    super();
+    super(connection);
   }
 
   /**
@@ -83,10 +78,6 @@ export class Engine extends Tokenizer {
   /** Which libraries compute. */
   get libraries(): LibraryWish {
     return this.options.libraries ?? {};
-  }
-
-  get processId(): number | undefined {
-    return this.connection.processId;
   }
 
   get logTail(): string {
@@ -146,17 +137,6 @@ export class Engine extends Tokenizer {
   }
 
   /**
-   * Starts a new host with the same plan where the present one has died, or where `force` says that it must end.
-   * Concurrent calls share one restart.
-   */
-  restart({ force = false } = {}): Promise<void> {
-    this.restarting ??= this.startAgain(force).finally(() => {
-      this.restarting = undefined;
-    });
-    return this.restarting;
-  }
-
-  /**
    * Goes on with another plan of the same model, in a new host: KV cache and samplers are empty then, as after
    * `restart`. Where the new plan cannot be opened the old one is opened again, and the error thrown.
    */
@@ -179,28 +159,19 @@ export class Engine extends Tokenizer {
     return this.askSurely("devices", { wish: this.options.libraries ?? {} });
   }
 
-  /** Ends the host; all its memory is free when this resolves. */
-  async close(): Promise<void> {
-    this.isClosed = true;
-    await this.connection.close();
-  }
-
-  private async startAgain(force: boolean): Promise<void> {
-    if (this.isClosed) throw new JaugeError("host-closed", {});
-    if (this.connection.isOpen && !force) return;
-    if (this.connection.isOpen) this.connection.kill();
-    await this.connection.closed;
+  protected connectAgain(): Connection {
     this.restarts++;
-    const { signal: _, onProgress: __, ...options } = this.options;
-    const connection = new Connection({ ...options, streamsFrom: streamsFrom(this.plan) });
-    this.connection = connection;
-    this.model = await openModel(connection, this.plan, options);
-    // Closed while the new host was loading: it must not outlive us.
-    if (this.isClosed) await connection.close();
+    return new Connection({ ...this.lastingOptions, streamsFrom: streamsFrom(this.plan) });
   }
 
-  protected ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
-    return this.connection.ask(name, asks);
+  protected async loadAgain(connection: Connection): Promise<void> {
+    this.model = await openModel(connection, this.plan, this.lastingOptions);
+  }
+
+  /** Without those of the first load alone. */
+  private get lastingOptions(): EngineOptions {
+    const { signal: _, onProgress: __, ...options } = this.options;
+    return options;
   }
 }
 
@@ -257,16 +228,13 @@ export async function measure(plan: Plan, options: EngineOptions = {}): Promise<
 }
 
 /** The vocabulary of a model, in a host that reads no weights. */
-export class VocabularyHost extends Tokenizer {
-  private restarting: Promise<void> | undefined;
-  private isClosed = false;
-
+export class VocabularyHost extends Hosted {
   private constructor(
     private readonly plan: Plan,
     private readonly options: EngineOptions,
-    private connection: Connection,
+    connection: Connection,
   ) {
-    super();
+    super(connection);
   }
 
   /** Errors: those of `Engine.open`. */
@@ -277,40 +245,16 @@ export class VocabularyHost extends Tokenizer {
     return new VocabularyHost(plan, options, connection);
   }
 
-  /** Process that holds the vocabulary. */
-  get processId(): number | undefined {
-    return this.connection.processId;
-  }
-
-  async close(): Promise<void> {
-    this.isClosed = true;
-    await this.connection.close();
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  protected ask<Name extends RequestName>(name: Name, asks: Asks<Name>): Promise<Answers<Name>> {
-    return this.connection.ask(name, asks);
+  protected connectAgain(): Connection {
+    return new Connection(this.options);
   }
 
-  /** All calls that the host died under share one new host. */
-  protected restart(): Promise<void> {
-    this.restarting ??= this.startAgain().finally(() => {
-      this.restarting = undefined;
-    });
-    return this.restarting;
-  }
-
-  private async startAgain(): Promise<void> {
-    if (this.isClosed) throw new JaugeError("host-closed", {});
-    if (this.connection.isOpen) return;
-    const connection = new Connection(this.options);
-    this.connection = connection;
+  protected async loadAgain(connection: Connection): Promise<void> {
     await openModel(connection, this.plan, this.options, true);
-    // Closed while the new host was starting: it must not outlive us.
-    if (this.isClosed) await connection.close();
   }
 }
 
