@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -13,6 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seeded } from "../test/gguf/random.js";
+import { leadAtParting, leadsOf, nearTie, withAlternatives } from "./near-ties.js";
+import { mount, remount, unmount } from "./small-disk.js";
 
 /** What is done to a job while it runs. */
 export const faults = ["kill-job", "kill-host", "torn-lines", "interrupt", "disk-full"] as const;
@@ -39,37 +41,53 @@ export interface RunReport {
   finishedBefore: number;
   /** From the signal to the end of the process, where one was asked to end. */
   leaveMs?: number;
+  /** Answers that part from the undisturbed run's at a near tie: by how much the expected token led, in nats. */
+  nearTies: number[];
   /** What is wrong with the output; none is what is expected. */
   problems: string[];
 }
 
-/** Answers must not depend on how micro-batches round: the KV cache is f32, and all is greedy. */
+/** Answers should not depend on how micro-batches round: the KV cache is f32, and all is greedy. */
 const settings = ["--temp", "0", "-ctk", "f32", "-ctv", "f32", "-np", "8", "-c", "512", "--threads", "1"];
 const environment = { ...process.env, LC_ALL: "C", JAUGE_BACKEND: "cpu", NO_COLOR: "1" };
 
 /**
  * Runs one job again and again, each time with another fault at a random point, until it is complete; then holds its
- * output against that of an undisturbed run: each `custom_id` exactly once, with the same result.
+ * output against that of an undisturbed run: each `custom_id` exactly once, with the same result, or one that parts from
+ * it where two tokens are as probable.
  */
 export async function campaign(options: CampaignOptions): Promise<RunReport[]> {
   const random = seeded(options.seed);
   const folder = mkdtempSync(join(tmpdir(), "jauge-faults-"));
   try {
     const input = join(folder, "in.jsonl");
-    writeFileSync(input, requestLines(options.requests, random).join("\n"));
-    const command = (output: string) => [
-      ...[options.command, "batch", input, "-o", output, "-m", options.model, ...settings],
+    const lines = requestLines(options.requests, random);
+    writeFileSync(input, lines.join("\n"));
+    const jobOf = (file: string) => (output: string) => [
+      ...[options.command, "batch", file, "-o", output, "-m", options.model, ...settings],
     ];
+    const command = jobOf(input);
     const undisturbed = join(folder, "undisturbed.jsonl");
     const start = performance.now();
     await ended(startJob(command(undisturbed)));
     const wholeMs = performance.now() - start;
     const expected = resultsOf(undisturbed).results;
+    let leads: ReturnType<typeof leadsOf> | undefined;
+    /** Asked for where an answer differs, which is rare. */
+    const findLeads = async () => {
+      if (!leads) {
+        const asking = join(folder, "asking.jsonl");
+        writeFileSync(asking, withAlternatives(lines).join("\n"));
+        await ended(startJob(jobOf(asking)(join(folder, "asked.jsonl"))));
+        leads = leadsOf(join(folder, "asked.jsonl"));
+      }
+      return leads;
+    };
     const reports: RunReport[] = [];
     for (let run = 0; run < options.runs; run++) {
       const fault = options.kinds[run % options.kinds.length]!;
       const place = join(folder, `run-${run}`);
-      const report = await disturbed({ fault, place, command, random, wholeMs, expected });
+      const report = await disturbed({ fault, place, command, random, wholeMs, expected, findLeads });
       rmSync(place, { recursive: true, force: true });
       options.onRun?.(report);
       reports.push(report);
@@ -80,21 +98,6 @@ export async function campaign(options: CampaignOptions): Promise<RunReport[]> {
   }
 }
 
-/** Whether this process may mount a small disk to fill. */
-export function canMount(): boolean {
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
-  const place = mkdtempSync(join(tmpdir(), "jauge-mount-"));
-  try {
-    mount(place, "64k");
-    unmount(place);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(place, { recursive: true, force: true });
-  }
-}
-
 interface Disturbed {
   fault: Fault;
   place: string;
@@ -102,7 +105,15 @@ interface Disturbed {
   random: () => number;
   /** What an undisturbed run takes. */
   wholeMs: number;
-  expected: ReadonlyMap<string, string>;
+  expected: ReadonlyMap<string, Result>;
+  findLeads: () => Promise<ReturnType<typeof leadsOf>>;
+}
+
+interface Result {
+  /** All that must be the same, as JSON. */
+  content: string;
+  /** What was answered. */
+  text: string;
 }
 
 const mostStarts = 30;
@@ -116,10 +127,11 @@ async function disturbed({
   random,
   wholeMs,
   expected,
+  findLeads,
 }: Disturbed): Promise<RunReport> {
   mkdirSync(place);
   const output = join(place, "out.jsonl");
-  const report: RunReport = { fault, starts: 0, finishedBefore: 0, problems: [] };
+  const report: RunReport = { fault, starts: 0, finishedBefore: 0, nearTies: [], problems: [] };
   const disturbances = 1 + Math.floor(random() * 3);
   if (fault === "disk-full") mount(place, `${12 + 4 * Math.floor(random() * 6)}k`);
   try {
@@ -157,7 +169,7 @@ async function disturbed({
       const isExpected = status === 0 || status === null || (isDisturbed && status === ownStatuses[fault]);
       if (!isExpected) report.problems.push(`status ${status}: ${logOf(job)}`);
     }
-    report.problems.push(...differences(resultsOf(output), expected));
+    await judge(report, resultsOf(output), expected, findLeads);
     const left = readdirSync(place).filter((name) => name !== "out.jsonl" && name !== "out.jsonl.job.json");
     if (left.length > 0) report.problems.push(`left behind: ${left.join(", ")}`);
   } catch (error) {
@@ -186,18 +198,27 @@ function tear(output: string, random: () => number): void {
   if (existsSync(partial)) truncateSync(partial, Math.floor(statSync(partial).size * random()));
 }
 
-function differences(
+/** Adds to a report what is wrong with these results, and which are right though they differ. */
+async function judge(
+  { problems, nearTies }: RunReport,
   { results, repeated, whole }: ReturnType<typeof resultsOf>,
-  expected: ReadonlyMap<string, string>,
-): string[] {
-  const problems = repeated.map((id) => `${id} is there twice`);
-  for (const [id, content] of expected) {
+  expected: Disturbed["expected"],
+  findLeads: Disturbed["findLeads"],
+): Promise<void> {
+  problems.push(...repeated.map((id) => `${id} is there twice`));
+  for (const [id, wanted] of expected) {
     const found = results.get(id);
     if (found === undefined) problems.push(`${id} is missing`);
-    else if (found !== content) problems.push(`${id} differs: ${found} instead of ${content}`);
+    else if (found.content !== wanted.content) {
+      const lead = leadAtParting((await findLeads()).get(id) ?? [], wanted.text, found.text);
+      if (lead !== undefined && lead <= nearTie) nearTies.push(lead);
+      else
+        problems.push(
+          `${id} differs: ${found.content} instead of ${wanted.content}; the token led by ${lead}`,
+        );
+    }
   }
   if (problems.length === 0 && whole !== expected.size) problems.push(`${whole} results`);
-  return problems;
 }
 
 /** Resolves when the output has this many lines, or the job has ended. */
@@ -209,8 +230,8 @@ async function reached(output: string, lines: number, job: ChildProcess): Promis
 }
 
 /** What each line answers, without times and probabilities: their last digits depend on what runs beside them. */
-function resultsOf(path: string): { results: Map<string, string>; repeated: string[]; whole: number } {
-  const results = new Map<string, string>();
+function resultsOf(path: string): { results: Map<string, Result>; repeated: string[]; whole: number } {
+  const results = new Map<string, Result>();
   const repeated: string[] = [];
   let whole = 0;
   for (const line of readFileSync(path, "utf8").split("\n").slice(0, -1)) {
@@ -220,7 +241,10 @@ function resultsOf(path: string): { results: Map<string, string>; repeated: stri
     if (results.has(key)) repeated.push(key);
     const { prompt_tokens, completion_tokens } = response?.body.usage ?? {};
     const { logprobs, ...choice } = response?.body.choices[0] ?? {};
-    results.set(key, JSON.stringify([error, choice, logprobs?.tokens, prompt_tokens, completion_tokens]));
+    results.set(key, {
+      content: JSON.stringify([error, choice, logprobs?.tokens, prompt_tokens, completion_tokens]),
+      text: choice.text ?? choice.message?.content ?? "",
+    });
   }
   return { results, repeated, whole };
 }
@@ -287,16 +311,4 @@ function kill(pid: number): void {
   } catch {
     // It was gone already.
   }
-}
-
-function mount(place: string, size: string): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", place], { stdio: "ignore" });
-}
-
-function remount(place: string, size: string): void {
-  execFileSync("mount", ["-o", `remount,size=${size}`, place], { stdio: "ignore" });
-}
-
-function unmount(place: string): void {
-  execFileSync("umount", ["-l", place], { stdio: "ignore" });
 }

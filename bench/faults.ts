@@ -1,13 +1,14 @@
 import { parseArgs } from "node:util";
-import { campaign, canMount, type Fault, faults } from "./fault-campaign.js";
+import { campaign, type Fault, faults } from "./fault-campaign.js";
 import { machineDescription } from "./machine.js";
 import { embeddedModel, fromRoot } from "./paths.js";
+import { canMount } from "./small-disk.js";
 import { table } from "./statistics.js";
 
 /**
  * The fault campaign of batch jobs: the job or its engine killed, interrupted, its last lines torn, its disk full, at random
- * points. After resuming, each `custom_id` exactly once, each result that of the undisturbed run. Ends with status 1
- * where a run is not so.
+ * points. After resuming, each `custom_id` exactly once, each result that of the undisturbed run, or one that parts from
+ * it at a near tie. Ends with status 1 where a run is not so.
  */
 const { values } = parseArgs({
   options: {
@@ -49,10 +50,16 @@ const rows = kinds.map((kind) => {
     String(some.length),
     String(some.reduce((sum, { starts }) => sum + starts, 0)),
     String(some.filter(({ problems }) => problems.length > 0).length),
+    nearTiesOf(some),
     leaves.length > 0 ? `${Math.max(...leaves).toFixed(0)} ms at most` : "",
   ];
 });
-console.log(table(["fault", "runs", "starts", "wrong", "left after a signal"], rows));
+console.log(table(["fault", "runs", "starts", "wrong", "near ties", "left after a signal"], rows));
 const wrong = reports.filter(({ problems }) => problems.length > 0).length;
 console.log(`\n${reports.length} runs, ${wrong} wrong (target: 0)`);
 if (wrong > 0) process.exitCode = 1;
+
+function nearTiesOf(some: typeof reports): string {
+  const leads = some.flatMap(({ nearTies }) => nearTies);
+  return leads.length > 0 ? `${leads.length}, of ${Math.max(...leads).toFixed(4)} nats at most` : "0";
+}

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { campaign, canMount, type Fault } from "../../bench/fault-campaign.js";
+import { campaign, type Fault } from "../../bench/fault-campaign.js";
+import { canMount } from "../../bench/small-disk.js";
 import { root, stories } from "../cli/harness.js";
 
 // A few runs of bench/faults.ts, which does hundreds. A disk to fill needs the right to mount one.
