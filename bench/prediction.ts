@@ -114,7 +114,9 @@ function planned(
   vramBytes: number,
 ): Promise<ModelPlan> {
   const vram = { kind: "bytes", bytes: vramBytes } as const;
-  return planModel({ model, budgets: { vram }, wishes, objective: "chat", facts, libraries });
+  // What is measured is what is predicted: attention costs by what is before a token.
+  const job = { promptTokens: prompt, answerTokens: generated, longest: prompt + generated };
+  return planModel({ model, budgets: { vram }, wishes, objective: "chat", facts, libraries, job });
 }
 
 function addRow(name: string, split: number, plan: ModelPlan, measured: Speeds): void {

@@ -33,13 +33,14 @@ export function costModels(
   const { promptTokens } = job ?? usualTurn;
   // In a unified cache a token is held against the cells of all sequences, most of them masked.
   const spread = plan.kvLayout === "unified" ? plan.sequences : 1;
-  const depth = Math.min(usualDepth(job), plan.contextLength) * spread;
+  const depthOf = (tokens: number) => Math.min(tokens, plan.contextLength) * spread;
+  const depth = depthOf(usualDepth(job));
   // Texts are embedded many at once, in a cache that is empty before.
   const rows = Math.min(
     plan.microBatch,
     (plan.embeddings ? promptTokens : plan.contextLength) * plan.sequences,
   );
-  const prefillDepth = plan.embeddings ? Math.min(rows, depth) : depth / 2;
+  const prefillDepth = plan.embeddings ? Math.min(rows, depth) : depthOf(promptTokens) / 2;
   const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
   return {
     prefill: model({ rows, sequences: 1, outputs: 1, depth: prefillDepth }),

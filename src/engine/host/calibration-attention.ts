@@ -78,6 +78,7 @@ async function oneRowSeconds(
 /** Rows of prompts, from what the slowest processor computes in no time to what keeps the fastest busy. */
 const batchCases = [
   { rows: 64, heads: 4 },
+  { rows: 128, heads: 4 },
   { rows: 256, heads: 16 },
   { rows: 512, heads: 32 },
 ];
