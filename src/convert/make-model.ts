@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { access, rename, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { JaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { FileLock, type LockErrors } from "../file-lock.js";
 import { unwritable } from "../gguf/writer.js";
 import { differences } from "../messages/convert.js";
@@ -46,7 +46,7 @@ export interface MakeOptions {
  * makes a file: the first one's name is locked meanwhile.
  *
  * Errors: `conversion-locked`, those of `expectReplaceable`, `disk-too-small`, `conversion-different`, `conversion-interrupted`,
- * `conversion-disk-full`, `file-unwritable`, `quantised-data-invalid`; those of the source, and of `verify`.
+ * `conversion-disk-full`, `file-unwritable`, those of the kernels, of the source, and of `verify`.
  * Returns the bytes of all files.
  */
 export async function makeFiles(
@@ -99,7 +99,14 @@ async function makeLocked(
   if (!journal.complete) {
     await checkRoom(files, bytes);
     await writeJournal(journalPath, journal);
-    await write(files, headers, journal, journalPath, options);
+    try {
+      await write(files, headers, journal, journalPath, options);
+    } catch (error) {
+      // such weights are never converted: what was done is the beginning of nothing
+      if (isJaugeError(error, "weights-not-finite") || isJaugeError(error, "weights-too-large"))
+        await forget(files, journalPath);
+      throw error;
+    }
     await writeJournal(journalPath, { ...journal, complete: true });
   }
   await giveNames(files, options.verify);
@@ -133,6 +140,11 @@ async function write(
   }
 }
 
+async function forget(files: readonly OutputFile[], journalPath: string): Promise<void> {
+  for (const path of [...files.map((file) => partialPath(file.path)), journalPath])
+    await unlink(path).catch(() => {});
+}
+
 /** Everything that decides what the files become. */
 function digestOf(headers: readonly Uint8Array[], { weights }: MakeOptions): string {
   const digest = createHash("sha256");
@@ -153,10 +165,7 @@ async function earlierWork(
   { restart, overwrite }: MakeOptions,
 ): Promise<Journal | undefined> {
   const first = files[0]!.path;
-  if (restart) {
-    for (const path of [...files.map((file) => partialPath(file.path)), journalPath])
-      await unlink(path).catch(() => {});
-  }
+  if (restart) await forget(files, journalPath);
   const found = await readJournal(journalPath);
   const hasPart = await exists(partialPath(first));
   if (found === "damaged" || (found === undefined && hasPart))

@@ -1,4 +1,3 @@
-import { JaugeError } from "../errors.js";
 import type { TensorTypeName } from "../gguf/tensor-types.js";
 import { columnWeights, type ImportanceMatrix } from "../quantize/importance-matrix.js";
 import { bytesOfRows, type KernelLane, type QuantizeKernels } from "../quantize/kernels.js";
@@ -75,7 +74,7 @@ export class TensorSample {
     this.weighted = isWeighted(tensor, matrix);
   }
 
-  /** Reads the rows and their weights. Errors: those of the source and of `columnWeights`. */
+  /** Reads the rows and their weights. Errors: those of the source, of the kernels and of `columnWeights`. */
   async read(): Promise<void> {
     const { tensor, rowElements, rows } = this;
     const rowBytes = bytesOfRows(tensor.type, 1, rowElements);
@@ -85,9 +84,6 @@ export class TensorSample {
         row,
       );
     this.floats = await this.asFloats(this.lanes.decoder, tensor.type, rows.length);
-    for (const value of this.floats)
-      if (!Number.isFinite(value))
-        throw new JaugeError("quantised-data-invalid", { tensor: tensor.name, type: tensor.type });
     if (this.weighted)
       this.weights = await columnWeights(this.matrix!, this.matrix!.entries.get(tensor.name)!);
   }

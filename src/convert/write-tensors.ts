@@ -159,7 +159,7 @@ class TensorWriter {
       lane.importance.set(weights);
     }
     const data = await lane.convert({
-      ...{ tensor: tensor.name, from: tensor.source.type, to: tensor.type },
+      ...{ tensor: tensor.name, firstRow, from: tensor.source.type, to: tensor.type },
       ...{ rows, rowElements, weighted: job.weighted },
     });
     await job.part.write(job.place, data, firstRow * cut.targetRowBytes);

@@ -1,6 +1,23 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
 
+/** One weight, counted from 0 as the file has them; absent where it is not known which. */
+export interface WeightPlace {
+  row?: number;
+  column?: number;
+  value?: string;
+}
+
+/** A regular expression for this name alone. */
+function patternFor(name: string): string {
+  return `^${name.replaceAll(".", "\\.")}$`;
+}
+
+/** BF16 reaches as far as F32, but for the last rounding. */
+function greater(type: string): string {
+  return type === "BF16" ? "F32" : "BF16";
+}
+
 const en = {
   "requantise-refused": (f: { path: string; tensor: string; from: string; type: string }): ErrorText => ({
     what: `${f.path}: ${f.tensor} is quantised already (${f.from}); making it ${f.type} would lose quality twice`,
@@ -38,9 +55,13 @@ const en = {
     what: `${f.path}: has ${f.found} values for ${f.tensor}, which needs ${f.expected}`,
     fix: "It was computed for another model. Give the importance matrix of this one.",
   }),
-  "quantised-data-invalid": (f: { tensor: string; type: string }): ErrorText => ({
-    what: `${f.tensor}: its weights cannot be ${f.type}: there is infinity or no number among them`,
-    fix: "The source is damaged, or has values that this type cannot hold. Download it again, or choose BF16 or F32.",
+  "weights-not-finite": (f: { tensor: string } & WeightPlace): ErrorText => ({
+    what: `${f.tensor}: ${f.row === undefined ? "has weights that are infinite or no number" : `row ${f.row}, column ${f.column} is ${f.value}, which no weight can be`}`,
+    fix: "The source is damaged, or its training failed. Download it again, or take the model from elsewhere.",
+  }),
+  "weights-too-large": (f: { tensor: string; type: string } & WeightPlace): ErrorText => ({
+    what: `${f.tensor}: ${f.row === undefined ? "has weights" : `row ${f.row}, column ${f.column} is ${f.value},`} too large for ${f.type}`,
+    fix: `Choose a type of greater range: --type ${greater(f.type)}, or for this tensor alone --tensor-type '${patternFor(f.tensor)}=${greater(f.type)}'.`,
   }),
   "conversion-output-exists": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is there already`,
@@ -139,9 +160,13 @@ const fr: typeof en = {
     what: `${f.path} : contient ${f.found} valeurs pour ${f.tensor}, qui en demande ${f.expected}`,
     fix: "Elle a été calculée pour un autre modèle. Donnez la matrice d'importance de celui-ci.",
   }),
-  "quantised-data-invalid": (f) => ({
-    what: `${f.tensor} : ses poids ne peuvent devenir ${f.type} : il y a parmi eux l'infini ou ce qui n'est pas un nombre`,
-    fix: "La source est abîmée, ou a des valeurs que ce type ne peut contenir. Téléchargez-la de nouveau, ou choisissez BF16 ou F32.",
+  "weights-not-finite": (f) => ({
+    what: `${f.tensor} : ${f.row === undefined ? "a des poids infinis, ou qui ne sont pas des nombres" : `ligne ${f.row}, colonne ${f.column} : ${f.value}, ce qu'aucun poids ne peut être`}`,
+    fix: "La source est abîmée, ou son entraînement a échoué. Téléchargez-la de nouveau, ou prenez le modèle ailleurs.",
+  }),
+  "weights-too-large": (f) => ({
+    what: `${f.tensor} : ${f.row === undefined ? "a des poids trop grands" : `ligne ${f.row}, colonne ${f.column} : ${f.value}, trop grand`} pour ${f.type}`,
+    fix: `Choisissez un type de plus grande étendue : --type ${greater(f.type)}, ou pour ce seul tenseur --tensor-type '${patternFor(f.tensor)}=${greater(f.type)}'.`,
   }),
   "conversion-output-exists": (f) => ({
     what: `${f.path} : existe déjà`,

@@ -26,7 +26,8 @@ export interface KernelLane {
   readonly importance: Float32Array;
   /**
    * Converts the rows at the start of `source`. What it returns is valid until the next job. Errors:
-   * `quantised-data-invalid` where the result holds what no weight can be (the source has NaN or infinity).
+   * `weights-not-finite` where the rows hold infinity or no number, whatever the types; `weights-too-large` where they
+   * hold numbers that the wanted type cannot.
    */
   convert(job: RowsJob): Promise<Uint8Array>;
 }
@@ -34,6 +35,8 @@ export interface KernelLane {
 export interface RowsJob {
   /** As errors name it. */
   tensor: string;
+  /** Where they lie in it, as errors name it; absent where they do not follow each other. */
+  firstRow?: number;
   from: TensorTypeName;
   to: TensorTypeName;
   rows: number;
@@ -42,7 +45,7 @@ export interface RowsJob {
   weighted: boolean;
 }
 
-/** Kernels that convert nothing: to copy, split and merge. */
+/** Kernels that convert nothing and look at nothing: to copy, split and merge. */
 export const copyKernels: QuantizeKernels = {
   version: "none",
   prepare: async () => {},

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readGguf } from "../../src/gguf/reader.js";
@@ -47,6 +47,20 @@ it("convert says at once what llama.cpp could not load, and leaves nothing behin
   expect(status).toBe(3);
   expect(stderr).toMatch(/lacking\.gguf: llama\.cpp could not load what it would become:\n.*attn_k/s);
   expect(readdirSync(empty)).toEqual([]);
+});
+
+it("weights that are no numbers are refused by name and place, and nothing is left behind", async () => {
+  const here = mkdtempSync(join(folder, "unfit-"));
+  const source = join(here, "unfit.gguf");
+  const bytes = readFileSync(stories);
+  const { tensors } = await readGguf(stories);
+  const tensor = tensors.find(({ name }) => name === "blk.2.ffn_down.weight")!;
+  bytes.writeFloatLE(Number.NaN, tensor.fileOffset + 4 * (7 * tensor.shape[0]! + 3));
+  writeFileSync(source, bytes);
+  const { status, stderr } = jauge(["quantize", source, join(here, "out.gguf"), "Q4_0"]);
+  expect(status).toBe(3);
+  expect(stderr).toContain("blk.2.ffn_down.weight: row 7, column 3 is NaN, which no weight can be");
+  expect(readdirSync(here)).toEqual(["unfit.gguf"]);
 });
 
 it("a file without a name is named after what it becomes", () => {

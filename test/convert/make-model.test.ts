@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type MakeOptions, makeFiles } from "../../src/convert/make-model.js";
-import { isJaugeError } from "../../src/errors.js";
+import { isJaugeError, JaugeError } from "../../src/errors.js";
 import { readModel } from "../../src/gguf/model-file.js";
 import { readGguf } from "../../src/gguf/reader.js";
 import { copyKernels } from "../../src/quantize/kernels.js";
@@ -101,6 +101,26 @@ describe("a file that cannot be made", () => {
       },
     );
   });
+});
+
+it("a model with weights that nothing can hold leaves no beginning of itself", async () => {
+  await mkdir(temporary.path("unfit"));
+  const model = modelDouble(shapes);
+  const kernels: MakeOptions["kernels"] = {
+    ...copyKernels,
+    lane: (room) => {
+      const lane = copyKernels.lane(room);
+      const convert: typeof lane.convert = async (job) => {
+        if (job.tensor !== model.tensors[2]!.name) return lane.convert(job);
+        throw new JaugeError("weights-not-finite", { tensor: job.tensor, row: job.firstRow });
+      };
+      return { ...lane, convert };
+    },
+  };
+  const made = makeFiles(model, asItIs(temporary.path("unfit/model.gguf"), model), { ...options, kernels });
+  const facts = { tensor: model.tensors[2]!.name, row: 0 };
+  await expect(made).rejects.toMatchObject({ code: "weights-not-finite", facts });
+  expect(await readdir(temporary.path("unfit"))).toEqual([]);
 });
 
 describe("a file that is there already", () => {

@@ -10,6 +10,7 @@ import {
   type QuantizeKernels,
   type RowsJob,
 } from "../../quantize/kernels.js";
+import { WeightsCheck } from "./weights-check.js";
 
 /**
  * ggml's own arithmetic, as `llama_model_quantize` uses it: rows become floats, and floats blocks. Calls run on libuv's
@@ -50,6 +51,7 @@ class Lane implements KernelLane {
   private readonly floats: NativeRoom;
   private readonly output: NativeRoom;
   private readonly weights: NativeRoom;
+  private readonly check: WeightsCheck;
 
   constructor(
     private readonly quantizer: Quantizer,
@@ -61,19 +63,22 @@ class Lane implements KernelLane {
     this.floats = new NativeRoom(4 * room.elements);
     this.output = new NativeRoom(room.targetBytes);
     this.weights = new NativeRoom(4 * room.rowElements);
+    this.check = new WeightsCheck(quantizer);
     this.source = this.input.bytes;
     this.importance = this.weights.floats;
   }
 
-  async convert(job: RowsJob): Promise<Uint8Array> {
-    const { tensor, from, to, rows, rowElements } = job;
-    const bytes = bytesOfRows(to, rows, rowElements);
-    const room = from === to ? this.input : this.output;
-    if (from !== to) await this.gate.pass(() => this.quantise(job, bytes));
-    const type = tensorTypes[to];
-    if (type.quantised && !this.quantizer.validateRows(type.id, room.address, bytes))
-      throw new JaugeError("quantised-data-invalid", { tensor, type: to });
-    return room.bytes.subarray(0, bytes);
+  convert(job: RowsJob): Promise<Uint8Array> {
+    const { from, to, rows, rowElements } = job;
+    const source = this.input.bytes.subarray(0, bytesOfRows(from, rows, rowElements));
+    return this.gate.pass(async () => {
+      await this.check.source(job, this.input.address, source);
+      if (from === to) return source;
+      const made = this.output.bytes.subarray(0, bytesOfRows(to, rows, rowElements));
+      await this.quantise(job, made.byteLength);
+      await this.check.result(job, this.output.address, made, source);
+      return made;
+    });
   }
 
   private async quantise({ tensor, from, to, rows, rowElements, weighted }: RowsJob, bytes: number) {
