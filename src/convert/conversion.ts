@@ -118,10 +118,7 @@ function fileTypeFor(
   return Number(named(most) ?? named(`${most}_M`) ?? named(`${most}_MOE`) ?? 1);
 }
 
-export type ConversionHooks = Pick<
-  MakeOptions,
-  "signal" | "onProgress" | "verify" | "version" | "syncBytes"
-> & {
+export type ConversionHooks = Pick<MakeOptions, "signal" | "onProgress" | "verify" | "version" | "syncMs"> & {
   kernels: QuantizeKernels;
   /** Refuses what would be written, by throwing; nothing is written yet. */
   check?: (source: string, files: readonly OutputFile[]) => Promise<void>;

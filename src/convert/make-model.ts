@@ -32,8 +32,8 @@ export interface MakeOptions {
   overwrite?: boolean;
   /** Stops after the blocks under way, and keeps what is done. */
   signal?: AbortSignal;
-  /** Bytes written between two syncs, at which what is finished counts as done. */
-  syncBytes?: number;
+  /** Milliseconds between two syncs, at which what is finished counts as done; a second where absent. */
+  syncMs?: number;
   onProgress?: (progress: ConversionProgress) => void;
   /** Refuses what was written, by throwing. A single file still has its unfinished name then. */
   verify?: (path: string) => Promise<void>;

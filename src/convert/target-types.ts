@@ -1,6 +1,8 @@
 import { JaugeError } from "../errors.js";
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
 import { type MixModel, type MixName, type MixOptions, mixes, tensorTypesOfMix } from "../quantize/mixes.js";
+import { nearestNames } from "../quantize/nearest-names.js";
+import { isQuantisable } from "../quantize/quantisable.js";
 import type { ConvertibleModel, ConvertibleTensor } from "./model.js";
 
 /** What types a person wants. */
@@ -13,7 +15,8 @@ export interface TypeWishes extends Omit<MixOptions, "importanceMatrix" | "inGiv
 
 /**
  * The type each tensor gets. Tensors whose type is not a matter of choice keep it; the others follow the mix, and
- * llama.cpp's order of counting. Errors: `requantise-refused`, `tensor-type-unfit`.
+ * llama.cpp's order of counting. Errors: `requantise-refused`, `tensor-type-unfit`, `tensor-type-unmatched`,
+ * `tensor-type-fixed`.
  */
 export function targetTypes(
   model: ConvertibleModel,
@@ -39,7 +42,28 @@ export function targetTypes(
     if (isAgain && tensorTypes[from].quantised && !wishes.allowRequantize)
       throw new JaugeError("requantise-refused", { path: model.path, tensor: name, from, type });
   }
+  checkWishes(model, types, wishes);
   return types;
+}
+
+/**
+ * Refuses a wish that changes nothing: most likely it is misspelt, and hours later nobody would see why. Errors:
+ * `tensor-type-unmatched`, `tensor-type-fixed`.
+ */
+function checkWishes(model: ConvertibleModel, types: readonly TensorTypeName[], wishes: TypeWishes): void {
+  for (const { pattern, type } of wishes.tensorTypes ?? []) {
+    const expression = new RegExp(pattern, "i");
+    const matched = model.tensors.flatMap((tensor, index) => (expression.test(tensor.name) ? [index] : []));
+    if (matched.length === 0) {
+      const names = model.tensors.map(({ name }) => name);
+      const nearest = nearestNames(pattern, names, 3);
+      throw new JaugeError("tensor-type-unmatched", { path: model.path, pattern, type, nearest });
+    }
+    const refused = matched.find((index) => types[index] !== type);
+    if (refused === undefined || matched.some((index) => isQuantisable(model.tensors[index]!))) continue;
+    const { name } = model.tensors[refused]!;
+    throw new JaugeError("tensor-type-fixed", { pattern, type, tensor: name, kept: types[refused]! });
+  }
 }
 
 /** The type in a file that nothing was quantised in. */

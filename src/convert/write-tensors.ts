@@ -28,7 +28,7 @@ export interface WriteTensorsOptions {
   threads: number;
   weights?: Weights;
   signal?: AbortSignal;
-  syncBytes?: number;
+  syncMs?: number;
   onProgress?: (progress: ConversionProgress) => void;
   /** Tensors that need no work, counted over all files in their order; those that get done are added. */
   finished: Set<number>;
@@ -36,9 +36,10 @@ export interface WriteTensorsOptions {
   onSynced: (finished: ReadonlySet<number>) => Promise<void>;
 }
 
-/** Written bytes and time after which what is finished is brought to the disk. */
-const usualSyncBytes = 512 * 2 ** 20;
-const syncMs = 15_000;
+/** Between two syncs where tensors are finished: no more than this, and the last sync's time, is ever done twice. */
+const usualSyncMs = 1000;
+/** Written bytes after which all is brought to the disk, however large a tensor: so much the system need not hold. */
+const mostUnsyncedBytes = 512 * 2 ** 20;
 /** Of all lanes' buffers together. */
 const mostLaneBytes = 384 * 2 ** 20;
 
@@ -75,6 +76,7 @@ class TensorWriter {
   private readonly work: Generator<{ job: Job; block: RowBlock }>;
   private failure: unknown;
   private unsyncedBytes = 0;
+  private unsyncedTensors = 0;
   private lastSync = performance.now();
   private syncing: Promise<void> | undefined;
 
@@ -170,15 +172,15 @@ class TensorWriter {
     job.open--;
     if (job.givenOut && job.open === 0) {
       this.options.finished.add(job.index);
+      this.unsyncedTensors++;
       job.weights = undefined;
     }
     this.progress.bytes += sourceBytes;
     this.options.onProgress?.({ ...this.progress });
     this.unsyncedBytes += bytes;
-    const isTime =
-      this.unsyncedBytes >= (this.options.syncBytes ?? usualSyncBytes) ||
-      performance.now() - this.lastSync >= syncMs;
-    if (isTime && !this.syncing) {
+    if (this.syncing) return;
+    const isTime = performance.now() - this.lastSync >= (this.options.syncMs ?? usualSyncMs);
+    if (this.unsyncedBytes >= mostUnsyncedBytes || (isTime && this.unsyncedTensors > 0)) {
       this.syncing = this.sync()
         .catch((error) => {
           this.failure ??= error;
@@ -191,10 +193,11 @@ class TensorWriter {
 
   private async sync(): Promise<void> {
     this.unsyncedBytes = 0;
-    this.lastSync = performance.now();
+    this.unsyncedTensors = 0;
     // what is finished by now is what the sync brings to the disk
     const finished = new Set(this.options.finished);
     for (const part of this.parts) await part.sync();
     await this.options.onSynced(finished);
+    this.lastSync = performance.now();
   }
 }

@@ -39,6 +39,19 @@ const en = {
     what: `${f.tensor}: its rows of ${f.rowLength} elements cannot be divided into blocks of ${f.type}`,
     fix: "Choose a type with smaller blocks for this tensor, such as Q8_0, or F16.",
   }),
+  "tensor-type-unmatched": (f: {
+    path: string;
+    pattern: string;
+    type: string;
+    nearest: readonly string[];
+  }): ErrorText => ({
+    what: `--tensor-type ${f.pattern}=${f.type}: ${f.path} has no tensor whose name matches`,
+    fix: `The nearest names: ${f.nearest.join(", ")}. A dry run (--dry-run, without this option) shows all.`,
+  }),
+  "tensor-type-fixed": (f: { pattern: string; type: string; tensor: string; kept: string }): ErrorText => ({
+    what: `--tensor-type ${f.pattern}=${f.type}: matches tensors that are never quantised alone (${f.tensor} stays ${f.kept})`,
+    fix: "Leave it out, or name matrices: norms, biases and routers are too small or too delicate to quantise.",
+  }),
   "tensor-type-unreadable": (f: { type: string }): ErrorText => ({
     what: `${f.type}: llama.cpp cannot turn this type into another`,
     fix: "Convert the original model instead.",
@@ -143,6 +156,14 @@ const fr: typeof en = {
   "tensor-type-unfit": (f) => ({
     what: `${f.tensor} : ses lignes de ${f.rowLength} éléments ne se divisent pas en blocs de ${f.type}`,
     fix: "Choisissez pour ce tenseur un type aux blocs plus petits, comme Q8_0, ou F16.",
+  }),
+  "tensor-type-unmatched": (f) => ({
+    what: `--tensor-type ${f.pattern}=${f.type} : ${f.path} n'a aucun tenseur dont le nom correspond`,
+    fix: `Les noms les plus proches : ${f.nearest.join(", ")}. Un essai à blanc (--dry-run, sans cette option) les montre tous.`,
+  }),
+  "tensor-type-fixed": (f) => ({
+    what: `--tensor-type ${f.pattern}=${f.type} : ne correspond qu'à des tenseurs jamais quantifiés (${f.tensor} reste ${f.kept})`,
+    fix: "Enlevez-le, ou nommez des matrices : normes, biais et routeurs sont trop petits ou trop délicats pour être quantifiés.",
   }),
   "tensor-type-unreadable": (f) => ({
     what: `${f.type} : llama.cpp ne sait pas faire un autre type de celui-ci`,

@@ -92,6 +92,46 @@ describe("the types of a conversion", () => {
     expect(types(quantised, { type: "Q8_0" })).toEqual(["Q8_0"]);
   });
 
+  it("wished for by a pattern that changes nothing are refused, with the names that are nearest", () => {
+    const named = (...names: string[]) => model(names.map((name) => ({ name })));
+    const wish = (pattern: string): TypeWishes => ({
+      type: "Q4_0",
+      tensorTypes: [{ pattern, type: "Q8_0" }],
+    });
+    const tensors = named("token_embd.weight", "blk.0.attn_q.weight", "blk.0.ffn_down.weight");
+    const layers = named(
+      "blk.0.ffn_up.weight",
+      "blk.0.ffn_norm.weight",
+      "blk.1.ffn_up.weight",
+      "output.weight",
+    );
+    const errorOf = (source: ConvertibleModel, pattern: string) => {
+      try {
+        return targetTypes(source, wish(pattern));
+      } catch (error) {
+        return isJaugeError(error) && { code: error.code, ...error.facts };
+      }
+    };
+    expect(errorOf(tensors, "ATTN_Q")).toEqual(["Q6_K", "Q8_0", "Q4_0"]);
+    const path = "made up";
+    const unmatched = { code: "tensor-type-unmatched", path, type: "Q8_0" };
+    expect(errorOf(tensors, "fnn_down")).toEqual({
+      ...{ ...unmatched, pattern: "fnn_down" },
+      nearest: ["blk.0.ffn_down.weight", "blk.0.attn_q.weight", "token_embd.weight"],
+    });
+    expect(errorOf(layers, "^blk\\.[0-9]+\\.ffn_upp\\.weight$")).toMatchObject({
+      nearest: ["blk.0.ffn_up.weight", "blk.0.ffn_norm.weight", "output.weight"],
+    });
+    expect(errorOf(layers, "ffn_norm")).toEqual({
+      ...{ code: "tensor-type-fixed", pattern: "ffn_norm", type: "Q8_0" },
+      ...{ tensor: "blk.0.ffn_norm.weight", kept: "BF16" },
+    });
+    // beside others, or where it is what it gets anyway, it does no harm
+    expect(errorOf(layers, "ffn_")).toEqual(["Q8_0", "BF16", "Q8_0", "Q6_K"]);
+    const same: TypeWishes = { type: "Q4_0", tensorTypes: [{ pattern: "ffn_norm", type: "BF16" }] };
+    expect(targetTypes(layers, same)).toEqual(["Q4_0", "BF16", "Q4_0", "Q6_K"]);
+  });
+
   it("of few bits need a matrix of the right size", () => {
     const tensor = (name: string, type: TensorTypeName) => [
       { name, type, from: "F16" as const, shape: [256, 8, 2] },

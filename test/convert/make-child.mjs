@@ -33,6 +33,6 @@ await makeFiles(model, outputFiles(path, model, types, metadata, { kind: "whole"
   kernels: copyKernels,
   threads: 2,
   version: "test",
-  syncBytes: 2 ** 20,
+  syncMs: 0,
   onProgress: () => synced() >= Number(killAt) && process.kill(process.pid, "SIGKILL"),
 });
