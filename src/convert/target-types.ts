@@ -55,9 +55,9 @@ function checkWishes(model: ConvertibleModel, types: readonly TensorTypeName[], 
     const expression = new RegExp(pattern, "i");
     const matched = model.tensors.flatMap((tensor, index) => (expression.test(tensor.name) ? [index] : []));
     if (matched.length === 0) {
-      const names = model.tensors.map(({ name }) => name);
-      const nearest = nearestNames(pattern, names, 3);
-      throw new JaugeError("tensor-type-unmatched", { path: model.path, pattern, type, nearest });
+      const all = model.tensors.map(({ name }) => name);
+      const names = nearestNames(pattern, all, 3);
+      throw new JaugeError("tensor-type-unmatched", { path: model.path, pattern, type, names });
     }
     const refused = matched.find((index) => types[index] !== type);
     if (refused === undefined || matched.some((index) => isQuantisable(model.tensors[index]!))) continue;

@@ -43,13 +43,13 @@ const en = {
     path: string;
     pattern: string;
     type: string;
-    nearest: readonly string[];
+    names: readonly string[];
   }): ErrorText => ({
     what: `--tensor-type ${f.pattern}=${f.type}: ${f.path} has no tensor whose name matches`,
-    fix: `The nearest names: ${f.nearest.join(", ")}. A dry run (--dry-run, without this option) shows all.`,
+    fix: `The nearest names: ${f.names.join(", ")}. A dry run (--dry-run, without this option) shows all.`,
   }),
   "tensor-type-fixed": (f: { pattern: string; type: string; tensor: string; kept: string }): ErrorText => ({
-    what: `--tensor-type ${f.pattern}=${f.type}: matches tensors that are never quantised alone (${f.tensor} stays ${f.kept})`,
+    what: `--tensor-type ${f.pattern}=${f.type}: matches only tensors that are never quantised (${f.tensor} stays ${f.kept})`,
     fix: "Leave it out, or name matrices: norms, biases and routers are too small or too delicate to quantise.",
   }),
   "tensor-type-unreadable": (f: { type: string }): ErrorText => ({
@@ -159,7 +159,7 @@ const fr: typeof en = {
   }),
   "tensor-type-unmatched": (f) => ({
     what: `--tensor-type ${f.pattern}=${f.type} : ${f.path} n'a aucun tenseur dont le nom correspond`,
-    fix: `Les noms les plus proches : ${f.nearest.join(", ")}. Un essai à blanc (--dry-run, sans cette option) les montre tous.`,
+    fix: `Les noms les plus proches : ${f.names.join(", ")}. Un essai à blanc (--dry-run, sans cette option) les montre tous.`,
   }),
   "tensor-type-fixed": (f) => ({
     what: `--tensor-type ${f.pattern}=${f.type} : ne correspond qu'à des tenseurs jamais quantifiés (${f.tensor} reste ${f.kept})`,

@@ -117,10 +117,10 @@ describe("the types of a conversion", () => {
     const unmatched = { code: "tensor-type-unmatched", path, type: "Q8_0" };
     expect(errorOf(tensors, "fnn_down")).toEqual({
       ...{ ...unmatched, pattern: "fnn_down" },
-      nearest: ["blk.0.ffn_down.weight", "blk.0.attn_q.weight", "token_embd.weight"],
+      names: ["blk.0.ffn_down.weight", "blk.0.attn_q.weight", "token_embd.weight"],
     });
     expect(errorOf(layers, "^blk\\.[0-9]+\\.ffn_upp\\.weight$")).toMatchObject({
-      nearest: ["blk.0.ffn_up.weight", "blk.0.ffn_norm.weight", "output.weight"],
+      names: ["blk.0.ffn_up.weight", "blk.0.ffn_norm.weight", "output.weight"],
     });
     expect(errorOf(layers, "ffn_norm")).toEqual({
       ...{ code: "tensor-type-fixed", pattern: "ffn_norm", type: "Q8_0" },
