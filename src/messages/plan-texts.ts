@@ -22,7 +22,8 @@ const en = {
     `the link to the device: ${f.bytes} of weights copied per ${f.per} at ${f.rate}/s`,
   disk: (f: { bytes: string; rate: string; per: string }) =>
     `the disk: ${f.bytes} read per ${f.per} at ${f.rate}/s`,
-  microBatch: (f: { tokens: number }) => `micro-batch of ${f.tokens} tokens: a larger one does not fit`,
+  microBatch: (f: { tokens: number }) =>
+    `micro-batch of ${f.tokens} tokens: a larger one does not fit, or leaves too little room on a device`,
   context: (f: { tokens: string; wanted: string }) =>
     `context of ${f.tokens} tokens: ${f.wanted} do not fit the budgets`,
   beyondTrained: (f: { tokens: string; trained: string }) =>
@@ -34,6 +35,8 @@ const en = {
     `the memory of ${f.device} is RAM: what it takes counts in both budgets`,
   deviceUnused: (f: { device: string }) =>
     `${f.device} stays empty: what fits there would not make it faster`,
+  deviceTooSmall: (f: { device: string; bytes: string; needed: string }) =>
+    `${f.device} stays empty: of its ${f.bytes} the runtime alone would take ${f.needed}`,
   overflow: (f: { bytes: string }) =>
     `${f.bytes} do not fit into RAM and are read from the disk again and again`,
   assumed: "speeds are assumed, not measured here: run jauge doctor",
@@ -83,7 +86,8 @@ const fr: typeof en = {
   crossings: (f) => `passages entre processeurs : ${f.count} par ${f.per}`,
   link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par ${f.per} à ${f.rate}/s`,
   disk: (f) => `le disque : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
-  microBatch: (f) => `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas`,
+  microBatch: (f) =>
+    `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas, ou laisse trop peu de place sur un GPU`,
   context: (f) => `contexte de ${f.tokens} jetons : ${f.wanted} ne tiennent pas dans les budgets`,
   beyondTrained: (f) =>
     `contexte de ${f.tokens} jetons : le modèle est entraîné pour ${f.trained}, et peut divaguer au-delà`,
@@ -92,6 +96,7 @@ const fr: typeof en = {
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
   unified: (f) => `la mémoire de ${f.device} est de la RAM : ce qu'il prend compte dans les deux budgets`,
   deviceUnused: (f) => `${f.device} reste vide : ce qui y tient n'irait pas plus vite`,
+  deviceTooSmall: (f) => `${f.device} reste vide : de ses ${f.bytes}, le moteur seul prendrait ${f.needed}`,
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
   width: {

@@ -9,6 +9,7 @@ import {
   type WidthLimit,
 } from "./fit.js";
 import { canQuantiseKv, cellsMultiple } from "./memory.js";
+import { areDevicesCrowded, largerMicroBatches, smallerMicroBatches, worthMore } from "./micro-batches.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
 
@@ -17,12 +18,8 @@ import { predict } from "./predict.js";
  * requests than the last runs them all at once where that is faster.
  */
 const usualCounts = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256];
-/** A gain below this is none: the smaller number of sequences, the more exact KV cache stay. */
-const worthMore = 1.02;
 /** What another KV cache must gain: it is coarser, or reads masked cells. */
 const worthOtherCache = 1.1;
-/** Micro-batches that are tried where weights are streamed: each carries them over the link once. */
-const largerMicroBatches = [1024, 2048];
 
 interface Candidate {
   fitter: Fitter;
@@ -49,9 +46,14 @@ export async function bestThroughput(request: SolveRequest, start: Solved): Prom
     .flatMap((sequences) => [...otherCaches(request, { ...start.wanted, sequences })])
     .map(candidate)
     .filter(({ throughput }) => throughput >= worthOtherCache * best);
+  const first = plain.find(({ throughput }) => throughput === best);
+  const sizes = first && areDevicesCrowded(request, first.estimate) ? smallerMicroBatches : [];
+  const smaller = sizes
+    .flatMap((microBatch) => counts.map((sequences) => candidate({ ...start.wanted, sequences, microBatch })))
+    .filter(({ throughput }) => throughput >= worthMore * best);
   /** What seemed to fit, and does not. */
   const refused = new Set<number>();
-  for (const { fitter } of inOrder([...plain, ...others])) {
+  for (const { fitter } of inOrder([...plain, ...others, ...smaller])) {
     const fitted = await fitter.fit();
     if (!fits(fitted)) {
       refused.add(fitter.settings.sequences);
@@ -84,7 +86,7 @@ function widthLimit(
   return { by: hasRoom(next) ? "speed" : "memory", next };
 }
 
-/** Best first; of those that are as good as the best, the fewest sequences. */
+/** Best first; of those that are as good as the best, the fewest sequences, and the exact cache. */
 function inOrder(candidates: Candidate[]): Candidate[] {
   const possible = candidates.filter(({ throughput }) => throughput > 0);
   const most = Math.max(...possible.map(({ throughput }) => throughput));

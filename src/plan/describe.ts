@@ -197,12 +197,21 @@ function warningsOf({ solved, request }: Description): string[] {
 /** Why settings are not what one would expect. */
 function notesOf({ solved, request }: Description): string[] {
   const { fitted } = solved;
-  const { facts, usable } = request.machine;
+  const { facts, usable, budgets } = request.machine;
   const { plan } = fitted;
   const notes: string[] = [];
   if (request.objective === "batch" && !plan.embeddings) notes.push(...batchNotes(solved, request));
   const unused = usable.filter((index) => !plan.devices?.includes(facts.devices[index]!.name));
-  for (const index of unused) notes.push(texts.deviceUnused({ device: facts.devices[index]!.name }));
+  for (const index of unused) {
+    const { name: device, runtimeBytes } = facts.devices[index]!;
+    const isTooSmall = budgets.devices[index]! <= runtimeBytes;
+    const bytes = formatBytes(budgets.devices[index]!);
+    notes.push(
+      isTooSmall
+        ? texts.deviceTooSmall({ device, bytes, needed: formatBytes(runtimeBytes) })
+        : texts.deviceUnused({ device }),
+    );
+  }
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
   if (hasHostLayers && streams(plan)) notes.push(texts.streamed);
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);

@@ -1,5 +1,5 @@
 import type { HardwareFacts } from "../hardware/facts.js";
-import type { Placement } from "./cost.js";
+import { host, type Placement } from "./cost.js";
 import { withEmbeddings } from "./embedding.js";
 import { placementFields } from "./engine-plan.js";
 import type { JobProfile } from "./job.js";
@@ -177,8 +177,9 @@ export class Fitter {
     for (let step = 0; step < mostSteps; step++) {
       const solved = this.solve(mode);
       const { solution } = solved;
-      mode = solved.mode;
-      const found = await this.measureSolution(solution, mode);
+      const found = await this.measureSolution(solution, solved.mode);
+      // What an empty device would take is not known yet, nor how weights would then be used best.
+      mode = usesDevices(solution.placement) ? solved.mode : undefined;
       const key = JSON.stringify(found.plan);
       if (fits(found) && (!best || found.score < best.score || isFuller(found, best))) best = found;
       if (!nearest || worst(found) < worst(nearest)) nearest = found;
@@ -257,8 +258,15 @@ export class Fitter {
 
   private solve(mode?: HostMode): { solution: Solution; mode: HostMode } {
     const modes = mode ? [mode] : this.machine.fixed.modes;
-    const solved = modes.map((one) => ({ solution: bestOrNearest(this.problem(one)), mode: one }));
+    const solved = modes.map((one) => this.solveIn(one));
     return solved.reduce((best, next) => (next.solution.score < best.solution.score ? next : best));
+  }
+
+  /** Where all devices stay empty nothing is streamed to one: the CPU computes as it does alone. */
+  private solveIn(mode: HostMode): { solution: Solution; mode: HostMode } {
+    const solution = bestOrNearest(this.problem(mode));
+    if (mode === "repacked" || usesDevices(solution.placement)) return { solution, mode };
+    return { solution: judged(this.problem("repacked"), solution.placement), mode: "repacked" };
   }
 
   private problem(mode: HostMode): PlacementProblem {
@@ -376,6 +384,11 @@ export class Fitter {
       score: solution.score,
     };
   }
+}
+
+/** Whether anything is on a device. */
+export function usesDevices({ layers }: Placement): boolean {
+  return layers.some(({ on, parts }) => on !== host || parts.some((place) => place !== host));
 }
 
 /** Bytes over what is allowed, by place. What unified devices take is RAM too. */

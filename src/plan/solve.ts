@@ -1,7 +1,8 @@
 import { bestThroughput } from "./batch.js";
 import { defaultFields } from "./defaults.js";
-import { type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
+import { type Fitted, Fitter, fits, nearlyFits, type Solved, type SolveRequest } from "./fit.js";
 import { canQuantiseKv, cellsMultiple } from "./memory.js";
+import { areDevicesCrowded, smallerMicroBatches, worthMore } from "./micro-batches.js";
 import type { Plan } from "./plan.js";
 
 /**
@@ -17,10 +18,25 @@ export async function solve(request: SolveRequest): Promise<Solved> {
   // Embeddings have as many sequences as their micro-batches.
   const isBatch = request.objective === "batch" && !wanted.embeddings;
   if (isBatch && fits(found)) return bestThroughput(request, { fitted: found, fitter: first, wanted });
-  if (fits(found)) return { fitted: found, fitter: first, wanted };
+  if (fits(found)) return withRoomOnDevices(request, { fitted: found, fitter: first, wanted });
   const conceded = await concede(request, first, { fitted: found, fitter: first, wanted });
   const isWidthFree = isBatch && request.wishes.sequences === undefined;
   return isWidthFree ? { ...conceded, widthLimit: { by: "memory", next: 2 } } : conceded;
+}
+
+/** Where compute buffers crowd devices: smaller micro-batches, if more weights there make it faster. */
+async function withRoomOnDevices(request: SolveRequest, solved: Solved): Promise<Solved> {
+  if (!areDevicesCrowded(request, solved.fitted)) return solved;
+  let best = solved;
+  for (const microBatch of smallerMicroBatches) {
+    const fitter = new Fitter(request, { ...solved.wanted, microBatch }, solved.fitter);
+    const isFaster = ({ score }: Fitted) => score * worthMore < best.fitted.score;
+    const estimate = fitter.estimate();
+    if (!nearlyFits(estimate) || !isFaster(estimate)) continue;
+    const fitted = await fitter.fit();
+    if (fits(fitted) && isFaster(fitted)) best = { ...solved, fitted, fitter };
+  }
+  return best;
 }
 
 /** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */

@@ -33,9 +33,17 @@ async function planned(
   objective: "chat" | "batch" | "context" = "chat",
 ): Promise<{ fitted: Fitted; machine: Machine }> {
   const devices = budgets.devices.map((_, index) => deviceOf(`CUDA${index}`, 10 - index, 8e9));
-  const machine = machineOf(machineFacts(devices), budgets);
+  const machine = machineOf(
+    machineFacts(devices),
+    budgets,
+    devices.length > 0 ? {} : { modes: ["repacked"] },
+  );
   const { fitted } = await solve({ layout: layoutOf(sourceOfShape(shape)), machine, objective, wishes });
   return { fitted, machine };
+}
+
+function predictionOf({ fitted, machine }: { fitted: Fitted; machine: Machine }) {
+  return predict(fitted.models, fitted.placement, machine.facts);
 }
 
 describe("a plan", () => {
@@ -87,6 +95,28 @@ describe("a plan", () => {
       );
       const left = -fitted.over[1]!;
       expect(left < bytes * 0.01 || left < Math.min(...outside)).toBe(true);
+    }
+  });
+
+  test("predicts of empty devices what the CPU computes alone", async () => {
+    const withoutDevices = await planned(small, { host: 4e9, devices: [] });
+    const { prefillTokensPerSecond } = predictionOf(withoutDevices);
+    for (const bytes of [0, 1e6, 1.3e6]) {
+      const empty = await planned(small, { host: 4e9, devices: [bytes] });
+      expect(empty.fitted.plan.devices).toEqual([]);
+      expect(predictionOf(empty).prefillTokensPerSecond).toBeCloseTo(prefillTokensPerSecond, 6);
+    }
+  });
+
+  test("has smaller micro-batches where their compute buffers leave a small device to weights", async () => {
+    // In micro-batches of 512 they take 5 MB.
+    const budgets = { host: 4e9, devices: [7e6] };
+    for (const objective of ["chat", "batch"] as const) {
+      const wishes = { contextLength: 2048, sequences: 4 };
+      const { fitted } = await planned(small, budgets, wishes, objective);
+      const usual = await planned(small, budgets, { ...wishes, microBatch: 512 }, objective);
+      expect(fitted.plan.microBatch).toBeLessThan(512);
+      expect(fitted.score).toBeLessThan(usual.fitted.score * 0.98);
     }
   });
 
