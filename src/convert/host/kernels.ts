@@ -1,6 +1,6 @@
 import { inBackground } from "../../engine/native/ffi.js";
 import { llamaVersion } from "../../engine/native/libraries.js";
-import { NativeRoom, type Quantizer, type ToFloat } from "../../engine/native/quantizer.js";
+import { NativeRoom, type Quantizer, type RowConversion } from "../../engine/native/quantizer.js";
 import { JaugeError } from "../../errors.js";
 import { type TensorTypeName, tensorTypes } from "../../gguf/tensor-types.js";
 import {
@@ -18,8 +18,8 @@ import { WeightsCheck } from "./weights-check.js";
  */
 export function nativeKernels(quantizer: Quantizer, threads: number): QuantizeKernels {
   const gate = new Gate(threads);
-  const readers = new Map<TensorTypeName, ToFloat>();
-  const toFloat = (type: TensorTypeName): ToFloat => {
+  const readers = new Map<TensorTypeName, RowConversion>();
+  const toFloat = (type: TensorTypeName): RowConversion => {
     let reader = readers.get(type);
     if (!reader) {
       reader = readerOf(quantizer, type);
@@ -36,7 +36,7 @@ export function nativeKernels(quantizer: Quantizer, threads: number): QuantizeKe
   };
 }
 
-function readerOf(quantizer: Quantizer, type: TensorTypeName): ToFloat {
+function readerOf(quantizer: Quantizer, type: TensorTypeName): RowConversion {
   if (type === "F16") return quantizer.fp16ToFloat;
   if (type === "BF16") return quantizer.bf16ToFloat;
   const reader = tensorTypes[type].quantised ? quantizer.blocksToFloat(tensorTypes[type].id) : undefined;
@@ -56,7 +56,7 @@ class Lane implements KernelLane {
   constructor(
     private readonly quantizer: Quantizer,
     private readonly gate: Gate,
-    private readonly toFloat: (type: TensorTypeName) => ToFloat,
+    private readonly toFloat: (type: TensorTypeName) => RowConversion,
     room: LaneRoom,
   ) {
     this.input = new NativeRoom(room.sourceBytes);
@@ -86,6 +86,10 @@ class Lane implements KernelLane {
     if (from !== "F32") {
       floats = this.floats.address;
       await inBackground(this.toFloat(from), this.input.address, floats, rows * rowElements);
+    }
+    if (to === "F16") {
+      await inBackground(this.quantizer.floatToFp16(), floats, this.output.address, rows * rowElements);
+      return;
     }
     const weights = weighted ? this.weights.address : null;
     const written = await inBackground(

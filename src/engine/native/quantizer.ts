@@ -1,4 +1,5 @@
 import koffi, { type LibraryHandle } from "koffi";
+import { openCpuLibrary } from "./cpu-library.js";
 import { declare, type Native, openLibrary, type Pointer, viewAt } from "./ffi.js";
 import type { Libraries } from "./libraries.js";
 
@@ -13,6 +14,8 @@ const typeTraits = koffi.struct("ggml_type_traits", {
   from_float_ref: "void *",
 });
 
+const toFloat = koffi.proto("void", ["void *", "void *", "int64"]);
+
 export interface TypeTraits {
   type_name: string;
   blck_size: number;
@@ -22,31 +25,42 @@ export interface TypeTraits {
   to_float: Pointer | null;
 }
 
-/** Turns `count` elements at the first address into floats at the second. */
-export type ToFloat = Native<[from: Pointer, to: Pointer, count: number], void>;
+/** Turns `count` elements at the first address into others at the second. */
+export type RowConversion = Native<[from: Pointer, to: Pointer, count: number], void>;
 
 /** What ggml-base has for turning types into each other, by the numbers of `enum ggml_type`. */
 export type Quantizer = ReturnType<typeof openQuantizer>;
 
-/** Loads ggml-base alone: quantising needs no backend. Errors: `library-unloadable`. */
+/** Loads ggml-base: quantising needs no backend. Errors: `library-unloadable`. */
 export function openQuantizer(libraries: Libraries) {
-  return quantizerFunctions(openLibrary(libraries.ggmlBase));
+  return quantizerFunctions(openLibrary(libraries.ggmlBase), libraries.directory);
 }
 
-function quantizerFunctions(base: LibraryHandle) {
-  const toFloat = (name: string): ToFloat =>
-    declare<[Pointer, Pointer, number], void>(base, name, "void", "void *", "void *", "int64");
+function quantizerFunctions(base: LibraryHandle, directory: string) {
+  const conversion = (library: LibraryHandle, name: string): RowConversion =>
+    declare<[Pointer, Pointer, number], void>(library, name, "void", "void *", "void *", "int64");
+  let toHalves: RowConversion | undefined;
   const traits = base.func("ggml_get_type_traits", koffi.pointer(typeTraits), ["int32"]) as (
     type: number,
   ) => Pointer;
-  const prototype = koffi.proto("void jauge_to_float(const void *x, void *y, int64_t k)");
   return {
-    fp16ToFloat: toFloat("ggml_fp16_to_fp32_row"),
-    bf16ToFloat: toFloat("ggml_bf16_to_fp32_row"),
+    fp16ToFloat: conversion(base, "ggml_fp16_to_fp32_row"),
+    bf16ToFloat: conversion(base, "ggml_bf16_to_fp32_row"),
+    /**
+     * Rounds to the nearest F16, ties to even. ggml-base takes 2.3 ns an element, ggml-cpu 0.2 where the processor has
+     * an instruction for it. The numbers are the same, infinities among them; a NaN stays one, of other bits.
+     */
+    floatToFp16(): RowConversion {
+      if (!toHalves) {
+        const cpu = openCpuLibrary(directory);
+        toHalves = cpu ? conversion(cpu, "ggml_cpu_fp32_to_fp16") : conversion(base, "ggml_fp32_to_fp16_row");
+      }
+      return toHalves;
+    },
     /** The function that turns blocks of a quantised type into floats; undefined where there is none. */
-    blocksToFloat(type: number): ToFloat | undefined {
+    blocksToFloat(type: number): RowConversion | undefined {
       const { to_float: address } = koffi.decode(traits(type), typeTraits) as TypeTraits;
-      return address === null ? undefined : (koffi.decode(address, prototype) as unknown as ToFloat);
+      return address === null ? undefined : (koffi.decode(address, toFloat) as unknown as RowConversion);
     },
     prepare: declare<[type: number], void>(base, "ggml_quantize_init", "void", "int32"),
     /** Bytes written. */
