@@ -21,6 +21,9 @@ const usualCounts = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256];
 /** What another KV cache must gain: it is coarser, or reads masked cells. */
 const worthOtherCache = 1.1;
 
+/** Plans that are measured at most, of those that fit. */
+const mostProofs = 3;
+
 interface Candidate {
   fitter: Fitter;
   estimate: Fitted;
@@ -46,27 +49,51 @@ export async function bestThroughput(request: SolveRequest, start: Solved): Prom
     .flatMap((sequences) => [...otherCaches(request, { ...start.wanted, sequences })])
     .map(candidate)
     .filter(({ throughput }) => throughput >= worthOtherCache * best);
-  const first = plain.find(({ throughput }) => throughput === best);
-  const sizes = first && areDevicesCrowded(request, first.estimate) ? smallerMicroBatches : [];
-  const smaller = sizes
-    .flatMap((microBatch) => counts.map((sequences) => candidate({ ...start.wanted, sequences, microBatch })))
-    .filter(({ throughput }) => throughput >= worthMore * best);
   /** What seemed to fit, and does not. */
   const refused = new Set<number>();
-  for (const { fitter } of inOrder([...plain, ...others, ...smaller])) {
+  const proven = await bestProven(request, [...plain, ...others], refused);
+  if (!proven) return start;
+  const { fitted, fitter } = await otherMicroBatch(request, proven, counts);
+  const solved = { fitted, fitter, wanted: start.wanted };
+  if (wishes.sequences !== undefined) return solved;
+  const hasRoom = (sequences: number) =>
+    !refused.has(sequences) &&
+    plain.some((one) => one.fitter.settings.sequences === sequences && one.throughput > 0);
+  return { ...solved, widthLimit: widthLimit(fitter.settings.sequences, possible, hasRoom) };
+}
+
+/** A plan that was measured, and its tokens per second. */
+interface Proven {
+  fitted: Fitted;
+  fitter: Fitter;
+  throughput: number;
+}
+
+/**
+ * The best of these by what was measured: what the formulas promise may find no room. Those that do not fit are
+ * added to `refused`.
+ */
+async function bestProven(
+  request: SolveRequest,
+  candidates: Candidate[],
+  refused: Set<number>,
+  start?: Proven,
+): Promise<Proven | undefined> {
+  let best = start;
+  let proofs = 0;
+  for (const { fitter, throughput: promised } of inOrder(candidates)) {
+    if (proofs >= mostProofs) break;
+    if (best && promised < worthMore * best.throughput) continue;
     const fitted = await fitter.fit();
     if (!fits(fitted)) {
       refused.add(fitter.settings.sequences);
       continue;
     }
-    const solved = await largerMicroBatch(request, { fitted, fitter, wanted: start.wanted });
-    if (wishes.sequences !== undefined) return solved;
-    const hasRoom = (sequences: number) =>
-      !refused.has(sequences) &&
-      plain.some((one) => one.fitter.settings.sequences === sequences && one.throughput > 0);
-    return { ...solved, widthLimit: widthLimit(fitter.settings.sequences, possible, hasRoom) };
+    proofs++;
+    const throughput = throughputOf(fitted, request.machine);
+    if (!best || throughput >= worthMore * best.throughput) best = { fitted, fitter, throughput };
   }
-  return start;
+  return best;
 }
 
 /** Numbers of sequences for a job of so many requests; more than there are would stay empty. */
@@ -119,21 +146,31 @@ function* otherCaches({ wishes, layout, job }: SolveRequest, settings: Plan): Ge
   if (canQuantise) yield { ...settings, ...small, kvLayout: "unified", kvCells };
 }
 
-/** With streamed weights, micro-batches as large as pay: each carries the weights over the link once. */
-async function largerMicroBatch(request: SolveRequest, solved: Solved): Promise<Solved> {
-  const { fitter, fitted } = solved;
-  if (request.wishes.microBatch !== undefined || fitted.mode !== "streamed") return solved;
-  if (!fitted.plan.devices?.length) return solved;
-  let best = { solved, throughput: throughputOf(fitted, request.machine) };
-  for (const microBatch of largerMicroBatches) {
-    const next = candidateOf(request, { ...fitter.settings, microBatch }, fitter);
-    if (next.throughput < worthMore * best.throughput) continue;
-    const proven = await next.fitter.fit();
-    const throughput = throughputOf(proven, request.machine);
-    if (fits(proven) && throughput >= worthMore * best.throughput)
-      best = { solved: { ...solved, fitted: proven, fitter: next.fitter }, throughput };
+/**
+ * With streamed weights, micro-batches as large as pay: each carries the weights over the link once. On devices that are
+ * crowded by compute buffers, smaller ones, with any of these numbers of sequences.
+ */
+async function otherMicroBatch(
+  request: SolveRequest,
+  proven: Proven,
+  counts: readonly number[],
+): Promise<Proven> {
+  const { fitter, fitted } = proven;
+  if (request.wishes.microBatch !== undefined) return proven;
+  const candidate = (microBatch: number, sequences: number) =>
+    candidateOf(request, { ...fitter.settings, microBatch, sequences }, fitter);
+  let best = proven;
+  if (areDevicesCrowded(request, fitted)) {
+    const smaller = smallerMicroBatches.flatMap((size) => counts.map((count) => candidate(size, count)));
+    best = (await bestProven(request, smaller, new Set(), best))!;
   }
-  return best.solved;
+  if (fitted.mode !== "streamed" || !fitted.plan.devices?.length) return best;
+  const { sequences } = fitter.settings;
+  for (const microBatch of largerMicroBatches) {
+    const larger = [candidate(microBatch, sequences)];
+    best = (await bestProven(request, larger, new Set(), best))!;
+  }
+  return best;
 }
 
 function candidateOf(request: SolveRequest, settings: Plan, from: Fitter): Candidate {

@@ -192,7 +192,8 @@ export class Fitter {
       }
       seen.add(key);
     }
-    return best ? this.toppedUp(best) : nearest!;
+    if (!best) return nearest!;
+    return this.machine.fixed.modes.includes(best.mode) ? this.toppedUp(best) : best;
   }
 
   /**
