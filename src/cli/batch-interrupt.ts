@@ -1,6 +1,7 @@
 import { batchMessages } from "../messages/batch-view.js";
 import { localized } from "../messages/locale.js";
 import type { Model } from "../model.js";
+import { commandAgain } from "./command-again.js";
 import { exitCodes } from "./errors.js";
 
 const texts = localized(batchMessages);
@@ -32,10 +33,7 @@ export class Interrupt {
 
   /** How to go on. */
   continueText(): string[] {
-    const quoted = process.argv
-      .slice(2)
-      .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-    return [texts.interrupted, `  jauge ${quoted.join(" ")}`];
+    return [texts.interrupted, `  ${commandAgain()}`];
   }
 
   /** Ends the process; a step of the engine that is under way is not waited for. */

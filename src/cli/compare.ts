@@ -6,6 +6,7 @@ import {
   compareModels,
   type ModelFigures,
 } from "../compare/compare.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { compareTexts } from "../messages/compare-texts.js";
 import { localized } from "../messages/locale.js";
@@ -26,7 +27,7 @@ import {
 } from "./scoring-options.js";
 import { markdownTable, note, print, showStatus } from "./terminal.js";
 
-const { compare: texts } = localized(compareTexts);
+const { compare: texts, stopping } = localized(compareTexts);
 const descriptions = localized(optionMessages);
 
 const compareOptions = {
@@ -60,17 +61,25 @@ export function compareCommand(): CommandPart {
 async function compare(paths: string[], values: CompareValues): Promise<void> {
   for (const path of paths) requireModel(path);
   const text = await readTextFile(values.text ?? shippedTextPath);
+  const measured: ModelFigures[] = [];
   try {
     const comparison = await compareModels({
       ...{ paths, text, windowSize: values.ctxSize ?? 512 },
       ...(values.chunks !== undefined && { chunks: values.chunks }),
       ...(values.temporaryFolder !== undefined && { temporaryFolder: values.temporaryFolder }),
-      request: await scoringRequest(values, interruptSignal()),
+      request: await scoringRequest(values, interruptSignal(values.json ? undefined : stopping)),
       onProgress: (progress) => showStatus(progressText(progress)),
+      onResult: (figures) => measured.push(figures),
     });
     showStatus("");
     if (values.json) await print(`${JSON.stringify(comparison)}\n`);
     else await printTable(comparison);
+  } catch (error) {
+    if (!isJaugeError(error, "cancelled")) throw error;
+    showStatus("");
+    const shown = values.json ? [] : measured;
+    if (shown.length > 0) await printRows(shown);
+    throw new JaugeError("compare-interrupted", { measured: shown.length, models: paths.length });
   } finally {
     showStatus("");
   }
@@ -81,6 +90,11 @@ function progressText({ path, chunk, chunks, perplexity }: CompareProgress): str
 }
 
 async function printTable({ models, windows, windowSize, scoredTokens }: Comparison): Promise<void> {
+  await printRows(models);
+  note(texts.note({ windows, size: windowSize, scored: scoredTokens }));
+}
+
+async function printRows(models: readonly ModelFigures[]): Promise<void> {
   const { columns } = texts;
   // A column of dashes says nothing: with one file there is nothing to hold it against.
   const others: (keyof typeof columns)[] =
@@ -94,7 +108,6 @@ async function printTable({ models, windows, windowSize, scoredTokens }: Compari
   const right = shown.map((_, index) => index).filter((index) => index > 1);
   const lines = markdownTable([shown.map((column) => columns[column]), ...rows], right);
   for (const line of lines) await print(`${line}\n`);
-  note(texts.note({ windows, size: windowSize, scored: scoredTokens }));
 }
 
 function cell(column: keyof typeof texts.columns, figures: ModelFigures): string {

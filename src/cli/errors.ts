@@ -22,7 +22,7 @@ type Category = keyof typeof exitCodes;
 /** What begins the codes of each category; the first that matches decides, all others are failures. */
 const categories: [Category, RegExp][] = (
   [
-    ["interrupted", "cancelled conversion-interrupted"],
+    ["interrupted", "cancelled conversion-interrupted importance-interrupted compare-interrupted"],
     ["crash", "host-crashed decode-failed conversion-crashed"],
     ["memory", "out-of-memory context-failed embeddings-beyond-budget plan-does-not-fit plan-exceeded"],
     ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],

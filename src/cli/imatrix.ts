@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import { Command } from "@commander-js/extra-typings";
 import { computeImportance, type ImportanceProgress } from "../compare/importance.js";
-import { JaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { compareTexts } from "../messages/compare-texts.js";
 import { localized } from "../messages/locale.js";
 import { formatDecimal } from "../units.js";
+import { commandAgain } from "./command-again.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
 import { requireModel } from "./open-model.js";
@@ -23,7 +24,7 @@ import {
 } from "./scoring-options.js";
 import { note, print, showStatus } from "./terminal.js";
 
-const { imatrix: texts } = localized(compareTexts);
+const { imatrix: texts, stopping } = localized(compareTexts);
 const { labels } = localized(cliMessages);
 const descriptions = localized(optionMessages);
 
@@ -90,7 +91,7 @@ async function imatrix(
       parseSpecial: values.parseSpecial ?? false,
       resume: values.resume ?? false,
       inFiles: values.inFile ?? [],
-      request: await scoringRequest(values, interruptSignal()),
+      request: await scoringRequest(values, interruptSignal(values.json ? undefined : stopping)),
       onProgress: (progress) => showStatus(progressText(progress)),
     });
     showStatus("");
@@ -104,9 +105,20 @@ async function imatrix(
     await print(`${texts.done({ path, matrices, chunks, computed, ...found })}\n`);
     if (partial.length > 0)
       note(`${labels.warning} ${texts.partial({ count: partial.length, example: partial[0]! })}`);
+  } catch (error) {
+    throw explained(error, outputPath);
   } finally {
     showStatus("");
   }
+}
+
+/** An interruption, with what is kept and how to go on. */
+function explained(error: unknown, path: string): unknown {
+  if (isJaugeError(error, "cancelled"))
+    return new JaugeError("importance-interrupted", { path, kept: 0, total: 0, isResumable: false });
+  if (!isJaugeError(error, "importance-interrupted") || !error.facts.isResumable) return error;
+  const command = commandAgain({ without: "--force", add: "--resume" });
+  return new JaugeError("importance-interrupted", { ...error.facts, command });
 }
 
 function progressText({ chunk, chunks, perplexity, tokensPerSecond }: ImportanceProgress): string {

@@ -1,5 +1,6 @@
 import { Command } from "@commander-js/extra-typings";
 import { isJaugeError } from "../errors.js";
+import { unrecognised } from "../gguf/other-formats.js";
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
 import { describeModel } from "./inspect-text.js";
@@ -34,7 +35,7 @@ async function look(path: string, listTensors: boolean): Promise<{ json: object;
     const inspection = await inspectSource(path).catch((other) => {
       // a file that nobody knows is best described by what it looks like
       throw isJaugeError(other, "checkpoint-unrecognised") && isJaugeError(error, "not-a-gguf")
-        ? error
+        ? unrecognised(error)
         : other;
     });
     return { json: sourceAsJson(inspection), lines: describeSource(inspection, listTensors) };

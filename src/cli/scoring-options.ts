@@ -7,7 +7,7 @@ import { scoringRequestOf } from "../model.js";
 import { budgetOptionsOf, loadOptions } from "./library-options.js";
 import { addOptions, type Values } from "./option-spec.js";
 import { budgetOptions, type ModelValues, modelOptions, type OutputValues, pick } from "./options.js";
-import { note } from "./terminal.js";
+import { note, showStatus } from "./terminal.js";
 
 const descriptions = localized(optionMessages);
 const { model: _, ctxSize: __, parallel: ___, kvUnified: ____, speculation: _____, ...others } = modelOptions;
@@ -48,10 +48,16 @@ export function described<Table extends object>(
   return Object.fromEntries(names.map((name) => [name, descriptions[name]])) as Record<keyof Table, string>;
 }
 
-/** Ends what runs when the person asks for it: Ctrl-C, or the end of the session. */
-export function interruptSignal(): AbortSignal {
+/** Ends what runs when the person asks for it: Ctrl-C, or the end of the session. What is `said` then may take a while. */
+export function interruptSignal(said?: string): AbortSignal {
   const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort();
+  const onSignal = () => {
+    if (said !== undefined) {
+      showStatus("");
+      note(said);
+    }
+    interrupt.abort();
+  };
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   return interrupt.signal;
 }

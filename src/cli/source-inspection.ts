@@ -18,12 +18,15 @@ export interface SourceInspection {
   architecture?: string;
   parameters: number;
   bytes: number;
-  /** The plain values of the configuration beside the weights, and its file's name. */
-  configuration?: { file: string; values: Record<string, string | number | boolean> };
+  /** The plain values and short lists of the configuration beside the weights, and its file's name. */
+  configuration?: { file: string; values: Record<string, ConfigurationValue> };
   /** What a GGML file says in its header, as GGUF says it. */
   metadata?: ReadonlyMap<string, WritableValue>;
   tensors: InspectedTensor[];
 }
+
+type Plain = string | number | boolean;
+export type ConfigurationValue = Plain | Plain[];
 
 export interface InspectedTensor {
   name: string;
@@ -91,29 +94,38 @@ async function inspectModel(path: string): Promise<SourceInspection> {
 interface Configuration {
   file: string;
   architecture?: string;
-  values: Record<string, string | number | boolean>;
+  values: Record<string, ConfigurationValue>;
 }
 
 const longestConfiguration = 2 ** 20;
 const mostValues = 100;
+const mostItems = 64;
 
 /** The configuration beside the weights, where there is one that can be read: it explains them, they do without it. */
 async function readConfiguration(folder: string, isAdapter: boolean): Promise<Configuration | undefined> {
   for (const file of isAdapter ? ["adapter_config.json"] : ["config.json", "params.json"]) {
     const value = await readSmallJson(join(folder, file));
     if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
-    const plain = Object.entries(value).filter((entry): entry is [string, string | number | boolean] =>
-      ["string", "number", "boolean"].includes(typeof entry[1]),
+    const { architectures, ...others } = value as Record<string, unknown>;
+    const shown = Object.entries(others).filter(
+      (entry): entry is [string, ConfigurationValue] => isPlain(entry[1]) || isShortList(entry[1]),
     );
-    const { architectures, peft_type } = value as Record<string, unknown>;
-    const named = Array.isArray(architectures) ? architectures[0] : peft_type;
+    const named = Array.isArray(architectures) ? architectures[0] : others.peft_type;
     return {
       file,
-      values: Object.fromEntries(plain.slice(0, mostValues)),
+      values: Object.fromEntries(shown.slice(0, mostValues)),
       ...(typeof named === "string" && { architecture: named }),
     };
   }
   return undefined;
+}
+
+function isPlain(value: unknown): value is Plain {
+  return ["string", "number", "boolean"].includes(typeof value);
+}
+
+function isShortList(value: unknown): value is Plain[] {
+  return Array.isArray(value) && value.length > 0 && value.length <= mostItems && value.every(isPlain);
 }
 
 async function readSmallJson(path: string): Promise<unknown> {

@@ -23,7 +23,10 @@ export function* describeSource(inspection: SourceInspection, listTensors: boole
     yield "";
     yield configuration.file;
     yield* table(
-      Object.entries(configuration.values).map(([key, value]) => [visible(key), visible(String(value))]),
+      Object.entries(configuration.values).map(([key, value]) => [
+        visible(key),
+        visible([value].flat().join(", ")),
+      ]),
     );
   }
   if (metadata) {

@@ -54,10 +54,12 @@ export interface ImportanceResult {
 
 /**
  * Computes an importance matrix: runs a text through the model and adds up the squares of what each weight matrix is
- * multiplied by. Saved every so many windows; an interrupted run is resumed at the window after the last one saved.
+ * multiplied by. Saved every so many windows, and where it is interrupted; it is resumed at the window after the last one
+ * saved.
  *
  * Errors: those of `openForScoring`, `readImportanceMatrix` and `writeImportance`, `text-too-short`,
- * `importance-sizes-differ`, `importance-resume-mismatch`, `importance-not-finite`, `compare-not-finite`, `cancelled`.
+ * `importance-sizes-differ`, `importance-resume-mismatch`, `importance-not-finite`, `importance-interrupted`,
+ * `compare-not-finite`, and `cancelled` before the first window.
  */
 export async function computeImportance(job: ImportanceJob): Promise<ImportanceResult> {
   const { modelPath, windowSize, request, outputPath } = job;
@@ -82,15 +84,27 @@ export async function computeImportance(job: ImportanceJob): Promise<ImportanceR
     });
   const speed = new Speed();
   let partial: string[] = [];
+  let saved = first;
   for (let index = first; index < windows.count; index++) {
-    if (request.engine.signal?.aborted) throw new JaugeError("cancelled", {});
+    if (request.engine.signal?.aborted) {
+      if (saved < index) await save(index - first);
+      throw new JaugeError("importance-interrupted", {
+        path: outputPath,
+        kept: index > first ? chunksBefore + index - first : first,
+        total: chunksBefore + windows.count - first,
+        isResumable: job.format === "gguf" && job.inFiles.length === 0,
+      });
+    }
     const { surprise, decodeMs } = await engine.score(windows.at(index));
     if (!surprise.every(Number.isFinite))
       throw new JaugeError("compare-not-finite", { path: modelPath, window: index + 1 });
     speed.add(surprise, windowSize, decodeMs);
     const computed = index + 1 - first;
     const isLast = index + 1 === windows.count;
-    if (isLast || (job.saveEvery > 0 && computed % job.saveEvery === 0)) partial = await save(computed);
+    if (isLast || (job.saveEvery > 0 && computed % job.saveEvery === 0)) {
+      partial = await save(computed);
+      saved = index + 1;
+    }
     job.onProgress?.({ chunk: index + 1, chunks: windows.count, ...speed.figures });
   }
   const entries = await engine.importance();

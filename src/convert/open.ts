@@ -1,7 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { JaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { openBytes, unreadable } from "../gguf/byte-source.js";
+import { unrecognised } from "../gguf/other-formats.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { openLora } from "./adapters/lora.js";
 import { mergedInto } from "./adapters/merge-converted.js";
@@ -26,7 +27,7 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
  * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one; a file of
  * EasyLM's; with `base`, the folder of a LoRA adapter. `kernels` turn blocks into numbers where an adapter is merged into
  * them; to plan what becomes of a source needs none.
- * Errors: `source-remote`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
+ * Errors: `source-remote`, `source-format-unknown`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
  * `delta-…`, `checkpoint-alone`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(
@@ -46,7 +47,7 @@ export async function openModelSource(
   }
   if (isFlaxStream(head)) return openEasyLm(path, options);
   expectNoDelta(path, options);
-  if (!isLegacyGgml(head)) return merged(() => openGgufModel(path), options, kernels);
+  if (!isLegacyGgml(head)) return merged(() => openGguf(path), options, kernels);
   // what is added to blocks is added to the file's own, finer values
   const finer = () => openLegacyGgml(path, { ...options, exact: true });
   return merged(() => openLegacyGgml(path, options), options, kernels, finer);
@@ -71,6 +72,15 @@ async function openFolder(
   );
   if (models.length === 1) return merged(() => openGgufModel(join(folder, models[0]!)), options, kernels);
   throw unknownFolder(folder, names) ?? new JaugeError("source-unconvertible", { path: folder });
+}
+
+/** What nothing else is, is taken for a GGUF. */
+async function openGguf(path: string): Promise<ConvertibleModel> {
+  try {
+    return await openGgufModel(path);
+  } catch (error) {
+    throw isJaugeError(error, "not-a-gguf") ? unrecognised(error) : error;
+  }
 }
 
 /** What a folder lacks to be a model; undefined where nothing in it is one's part. */

@@ -10,6 +10,13 @@ export function notAGguf(path: string, head: Buffer): JaugeError<"not-a-gguf"> {
   return new JaugeError("not-a-gguf", { path, looksLike, advice });
 }
 
+/** What a file looks like that is no GGUF, and what to do with it; no advice where nothing is recognised. */
+export function unrecognised(error: JaugeError<"not-a-gguf">): JaugeError<"source-format-unknown"> {
+  const { path, looksLike, advice } = error.facts;
+  const known = advice === texts.checkPath ? "" : advice;
+  return new JaugeError("source-format-unknown", { path, looksLike, advice: known }, { cause: error });
+}
+
 /** The magic numbers of the formats before GGUF: GGML, GGMF, GGJT, GGLA, as little-endian files hold them. */
 const oldMagics = new Set(["lmgg", "fmgg", "tjgg", "algg"]);
 

@@ -1,8 +1,13 @@
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
 
 const en = {
+  "adapter-unrecognised": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is no folder with an adapter_config.json, as LoRA adapters have it`,
+    fix: "Name the adapter's folder, as PEFT writes it: adapter_config.json and adapter_model.safetensors or .bin. A GGUF adapter is not merged: give it to jauge run --lora.",
+  }),
   "adapter-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The adapter is damaged or its files belong to different ones. Download adapter_config.json and adapter_model again.",
   }),
   "adapter-unsupported": (f: { path: string; feature: string }): ErrorText => ({
@@ -45,8 +50,12 @@ const en = {
 };
 
 const fr: typeof en = {
+  "adapter-unrecognised": (f) => ({
+    what: `${f.path} : n'est pas un dossier avec adapter_config.json, comme l'est un adaptateur LoRA`,
+    fix: "Donnez le dossier de l'adaptateur, tel que PEFT l'écrit : adapter_config.json et adapter_model.safetensors ou .bin. Un adaptateur GGUF ne se fusionne pas : donnez-le à jauge run --lora.",
+  }),
   "adapter-invalid": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "L'adaptateur est abîmé ou ses fichiers viennent d'adaptateurs différents. Téléchargez de nouveau adapter_config.json et adapter_model.",
   }),
   "adapter-unsupported": (f) => ({

@@ -1,5 +1,6 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
 
 const en = {
   "checkpoint-unrecognised": (f: { path: string; looksLike: string }): ErrorText => ({
@@ -7,7 +8,7 @@ const en = {
     fix: "Name a .safetensors file, a file of torch.save or of EasyLM, or a folder that holds one model in either format.",
   }),
   "checkpoint-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The file is damaged or was not written by the usual tools. Download it again.",
   }),
   "checkpoint-truncated": (f: {
@@ -16,11 +17,11 @@ const en = {
     missingBytes: number;
     fileBytes: number;
   }): ErrorText => ({
-    what: `${f.path}: ends at ${formatBytes(f.fileBytes)}, ${formatBytes(f.missingBytes)} before the end of ${f.field}`,
+    what: `${f.path}: is not whole: it ends after ${formatBytes(f.fileBytes)}, and ${f.field} takes ${formatBytes(f.missingBytes)} more`,
     fix: "The download or copy stopped early. Download the file again.",
   }),
   "checkpoint-unsupported": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "Save the model's plain weights again with torch.save or as safetensors, or take another publication of it.",
   }),
   "checkpoint-class-refused": (f: { path: string; class: string }): ErrorText => ({
@@ -36,7 +37,7 @@ const en = {
     fix: "The files belong to different versions of the model, or one is incomplete. Download all of them again.",
   }),
   "checkpoint-shards-differ": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "Put params.json and all the consolidated files of one model, and of no other, into one folder.",
   }),
 };
@@ -47,15 +48,15 @@ const fr: typeof en = {
     fix: "Donnez un fichier .safetensors, un fichier de torch.save ou d'EasyLM, ou un dossier qui contient un seul modèle dans l'un de ces formats.",
   }),
   "checkpoint-malformed": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Le fichier est abîmé ou n'a pas été écrit par les outils habituels. Téléchargez-le de nouveau.",
   }),
   "checkpoint-truncated": (f) => ({
-    what: `${f.path} : s'arrête à ${formatBytes(f.fileBytes)}, il manque ${formatBytes(f.missingBytes)} pour finir ${f.field}`,
+    what: `${f.path} : n'est pas entier : il s'arrête après ${formatBytes(f.fileBytes)}, et ${f.field} en demande ${formatBytes(f.missingBytes)} de plus`,
     fix: "Le téléchargement ou la copie s'est arrêté trop tôt. Téléchargez le fichier de nouveau.",
   }),
   "checkpoint-unsupported": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Enregistrez de nouveau les poids seuls avec torch.save ou en safetensors, ou prenez une autre publication du modèle.",
   }),
   "checkpoint-class-refused": (f) => ({
@@ -71,7 +72,7 @@ const fr: typeof en = {
     fix: "Les fichiers viennent de versions différentes du modèle, ou l'un d'eux est incomplet. Téléchargez-les tous de nouveau.",
   }),
   "checkpoint-shards-differ": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Mettez params.json et tous les fichiers consolidated d'un même modèle, et d'aucun autre, dans un dossier.",
   }),
 };
@@ -83,7 +84,7 @@ const problemsEn = {
     `${formatBytes(f.bytes)} are more than any checkpoint has (${formatBytes(f.limitBytes)})`,
   tooMany: (f: { limit: number }) => `there are more than ${f.limit} of them`,
   tooDeep: (f: { limit: number }) => `is nested more than ${f.limit} levels deep`,
-  notJson: () => "is no JSON",
+  notJson: () => "is no valid JSON",
   notA: (f: { expected: string }) => `is no ${f.expected}`,
   missing: () => "is missing",
   unknownType: (f: { type: string }) => `the element type ${f.type} is not known`,
@@ -132,7 +133,7 @@ const problemsFr: typeof problemsEn = {
     `${formatBytes(f.bytes)}, c'est plus qu'aucun fichier de poids (${formatBytes(f.limitBytes)})`,
   tooMany: (f) => `il y en a plus de ${f.limit}`,
   tooDeep: (f) => `est imbriqué sur plus de ${f.limit} niveaux`,
-  notJson: () => "n'est pas du JSON",
+  notJson: () => "n'est pas du JSON valide",
   notA: (f) => `n'est pas de type ${f.expected}`,
   missing: () => "est absent",
   unknownType: (f) => `le type d'élément ${f.type} n'est pas connu`,
@@ -186,3 +187,38 @@ const looksFr: typeof looksEn = {
 };
 /** What a path that is no checkpoint looks like. */
 export const checkpointLooks = { en: looksEn, fr: looksFr };
+
+const schemaEn = {
+  missing: () => "is missing",
+  types: {
+    number: "number",
+    int: "whole number",
+    string: "text",
+    boolean: "boolean",
+    array: "list",
+    object: "object",
+    record: "object",
+  },
+  wrongType: (f: { shown: string; type: string }) => `${f.shown} is no ${f.type}`,
+  tooSmall: (f: { shown: string; least: string }) => `${f.shown} is less than ${f.least}`,
+  tooLarge: (f: { shown: string; most: string }) => `${f.shown} is more than ${f.most}`,
+  notAllowed: (f: { shown: string }) => `${f.shown} is nothing that can stand here`,
+};
+const schemaFr: typeof schemaEn = {
+  missing: () => "est absent",
+  types: {
+    number: "un nombre",
+    int: "un nombre entier",
+    string: "un texte",
+    boolean: "un booléen",
+    array: "une liste",
+    object: "un objet",
+    record: "un objet",
+  },
+  wrongType: (f) => `${f.shown} n'est pas ${f.type}`,
+  tooSmall: (f) => `${f.shown} est inférieur à ${f.least}`,
+  tooLarge: (f) => `${f.shown} est supérieur à ${f.most}`,
+  notAllowed: (f) => `${f.shown} ne peut se trouver ici`,
+};
+/** What can be wrong with a field of a configuration. */
+export const schemaProblems = { en: schemaEn, fr: schemaFr };

@@ -1,4 +1,5 @@
 const en = {
+  stopping: "stopping after this window; Ctrl-C again ends at once…",
   imatrix: {
     description: "Compute an importance matrix: which columns of its matrices matter to a model, by a text",
     model: "model file (GGUF), best unquantised (F16, BF16) or Q8_0",
@@ -77,6 +78,7 @@ const en = {
 };
 
 const fr: typeof en = {
+  stopping: "arrêt après cette fenêtre ; un second Ctrl-C arrête aussitôt…",
   imatrix: {
     description:
       "Calculer une matrice d'importance : quelles colonnes de ses matrices comptent pour un modèle, d'après un texte",

@@ -30,6 +30,33 @@ const en = {
     what: `${f.path}: the first model's predictions take ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} are free`,
     fix: "Compare on less text (--chunks), or choose a folder on another disk (--temporary-folder).",
   }),
+  "importance-interrupted": (f: {
+    path: string;
+    /** Windows in the file. */
+    kept: number;
+    total: number;
+    isResumable: boolean;
+    /** How to go on. */
+    command?: string;
+  }): ErrorText => ({
+    what:
+      f.kept === 0
+        ? `Interrupted: nothing was written to ${f.path}`
+        : `Interrupted: ${f.path} has ${f.kept} of ${f.total} windows`,
+    fix:
+      f.kept === 0
+        ? "Run the same command again."
+        : f.isResumable
+          ? `Go on behind them: ${f.command ?? "the same command with --resume"}`
+          : "It can be used as it is, but not be continued: only a GGUF begun without --in-file can. Start anew with --force.",
+  }),
+  "compare-interrupted": (f: { measured: number; models: number }): ErrorText => ({
+    what:
+      f.measured === 0
+        ? "Interrupted: nothing was kept"
+        : `Interrupted: ${f.measured} of ${f.models} files are measured (above), nothing else was kept`,
+    fix: "Run the same command again; with --chunks N it reads fewer windows.",
+  }),
   "compare-not-finite": (f: { path: string; window: number }): ErrorText => ({
     what: `${f.path}: its predictions are no numbers in window ${f.window}`,
     fix: "The file is damaged, or this model overflows in its present types. Make it again, or compare another one.",
@@ -81,6 +108,25 @@ const fr: typeof en = {
   "compare-disk-full": (f) => ({
     what: `${f.path} : les prédictions du premier modèle prennent ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} sont libres`,
     fix: "Comparez sur moins de texte (--chunks), ou choisissez un dossier d'un autre disque (--temporary-folder).",
+  }),
+  "importance-interrupted": (f) => ({
+    what:
+      f.kept === 0
+        ? `Interrompu : rien n'a été écrit dans ${f.path}`
+        : `Interrompu : ${f.path} contient ${f.kept} fenêtres sur ${f.total}`,
+    fix:
+      f.kept === 0
+        ? "Relancez la même commande."
+        : f.isResumable
+          ? `Pour continuer après elles : ${f.command ?? "la même commande avec --resume"}`
+          : "Le fichier peut servir tel quel, mais pas être continué : seul un GGUF commencé sans --in-file le peut. Recommencez avec --force.",
+  }),
+  "compare-interrupted": (f) => ({
+    what:
+      f.measured === 0
+        ? "Interrompu : rien n'a été gardé"
+        : `Interrompu : ${f.measured} fichiers sur ${f.models} sont mesurés (ci-dessus), rien d'autre n'a été gardé`,
+    fix: "Relancez la même commande ; avec --chunks N, elle lit moins de fenêtres.",
   }),
   "compare-not-finite": (f) => ({
     what: `${f.path} : ses prédictions ne sont pas des nombres dans la fenêtre ${f.window}`,

@@ -27,6 +27,10 @@ const en = {
     what: `${f.path}: the folder holds no model, or more than one`,
     fix: "Name a folder with config.json (Hugging Face) or params.json (Meta) and the weights, or one file: .gguf, or .bin of 2023 (GGML).",
   }),
+  "source-format-unknown": (f: { path: string; looksLike: string; advice: string }): ErrorText => ({
+    what: `${f.path}: is no model that jauge reads (${f.looksLike})`,
+    fix: `${f.advice ? `${f.advice} ` : ""}Read are GGUF, GGML files of 2023 (.bin), safetensors, files of torch.save and of EasyLM, and folders with config.json (Hugging Face), params.json (Meta) or adapter_config.json (LoRA).`,
+  }),
   "source-is-adapter": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is an adapter, and no model without its base`,
     fix: `Merge it into its base: jauge convert BASE --lora ${f.path}. Or keep it apart: jauge adapter ${f.path} --base BASE`,
@@ -144,6 +148,10 @@ const fr: typeof en = {
   "source-unconvertible": (f) => ({
     what: `${f.path} : le dossier ne contient aucun modèle, ou plusieurs`,
     fix: "Nommez un dossier avec config.json (Hugging Face) ou params.json (Meta) et les poids, ou un seul fichier : .gguf, ou .bin de 2023 (GGML).",
+  }),
+  "source-format-unknown": (f) => ({
+    what: `${f.path} : n'est pas un modèle que jauge lit (${f.looksLike})`,
+    fix: `${f.advice ? `${f.advice} ` : ""}Se lisent : GGUF, les fichiers GGML de 2023 (.bin), safetensors, les fichiers de torch.save et d'EasyLM, et les dossiers avec config.json (Hugging Face), params.json (Meta) ou adapter_config.json (LoRA).`,
   }),
   "source-is-adapter": (f) => ({
     what: `${f.path} : est un adaptateur, qui n'est pas un modèle sans sa base`,

@@ -114,7 +114,7 @@ const formatsEn = {
   lfsPointer: "it is a Git LFS pointer: the name of a file, not the file",
   html: "it is a web page",
   empty: "it is empty",
-  unknown: "it starts with other bytes",
+  unknown: "it begins as no known format does",
   convert: "Convert the model to GGUF first, or download a GGUF of it.",
   ggmlAdvice:
     "Convert the original model again, or download a GGUF of it: this format is read no more since 2023.",
@@ -131,7 +131,7 @@ const formatsFr: typeof formatsEn = {
   lfsPointer: "c'est un pointeur Git LFS : le nom d'un fichier, pas le fichier",
   html: "c'est une page web",
   empty: "il est vide",
-  unknown: "il commence par d'autres octets",
+  unknown: "il ne commence comme aucun format connu",
   convert: "Convertissez d'abord le modèle en GGUF, ou téléchargez-en un GGUF.",
   ggmlAdvice:
     "Reconvertissez le modèle d'origine, ou téléchargez-en un GGUF : ce format n'est plus lu depuis 2023.",

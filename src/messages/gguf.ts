@@ -1,5 +1,12 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
+
+/** What counts in a header announce: it ends early where there is no room for all. */
+const counted: Record<string, { en: string; fr: string } | undefined> = {
+  tensor_count: { en: "the list of its tensors", fr: "la liste de ses tenseurs" },
+  metadata_kv_count: { en: "its metadata", fr: "la suite de ses métadonnées" },
+};
 
 const en = {
   "file-unreadable": (f: { path: string; reason: string }): ErrorText => ({
@@ -32,15 +39,15 @@ const en = {
     missingBytes: number;
     fileBytes: number;
   }): ErrorText => ({
-    what: `${f.path}: ends at ${formatBytes(f.fileBytes)}, ${formatBytes(f.missingBytes)} before the end of ${f.field}`,
+    what: `${f.path}: is not whole: it ends after ${formatBytes(f.fileBytes)}, and ${counted[f.field]?.en ?? f.field} takes ${formatBytes(f.missingBytes)} more`,
     fix: "The download or copy stopped early, or a length in the file is wrong. Download the file again.",
   }),
   "gguf-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The file is damaged or was not written as GGUF. Download or convert it again.",
   }),
   "gguf-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The file is GGUF, but no model llama.cpp can run. Download it from another source, or convert the original model again.",
   }),
   "gguf-architecture-unknown": (f: { path: string; architecture: string }): ErrorText => ({
@@ -79,15 +86,15 @@ const fr: typeof en = {
     fix: "Téléchargez le fichier petit-boutiste de ce modèle, ou convertissez celui-ci avec gguf_convert_endian.py de llama.cpp.",
   }),
   "gguf-truncated": (f) => ({
-    what: `${f.path} : s'arrête à ${formatBytes(f.fileBytes)}, il manque ${formatBytes(f.missingBytes)} pour finir ${f.field}`,
+    what: `${f.path} : n'est pas entier : il s'arrête après ${formatBytes(f.fileBytes)}, et ${counted[f.field]?.fr ?? f.field} en demande ${formatBytes(f.missingBytes)} de plus`,
     fix: "Le téléchargement ou la copie s'est arrêté trop tôt, ou une longueur du fichier est fausse. Téléchargez-le de nouveau.",
   }),
   "gguf-malformed": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Le fichier est abîmé ou n'est pas un GGUF correct. Téléchargez-le ou convertissez-le de nouveau.",
   }),
   "gguf-invalid": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "C'est un fichier GGUF, mais pas un modèle que llama.cpp sait exécuter. Téléchargez-le ailleurs, ou reconvertissez le modèle d'origine.",
   }),
   "gguf-architecture-unknown": (f) => ({

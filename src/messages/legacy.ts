@@ -1,4 +1,6 @@
+import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
 
 const en = {
   "legacy-version": (f: { path: string; magic: string; version: number }): ErrorText => ({
@@ -6,11 +8,11 @@ const en = {
     fix: "The file is damaged, or of another program. Download it again, or look for a GGUF of the model.",
   }),
   "legacy-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The file is damaged, or holds another model than a LLaMA: GGML files of Whisper, GPT-J and others are not read. Download it again, or convert the original model.",
   }),
   "legacy-truncated": (f: { path: string; field: string; missingBytes: number }): ErrorText => ({
-    what: `${f.path}: ends ${f.missingBytes} bytes before the end of ${f.field}`,
+    what: `${f.path}: is not whole: it ends where ${f.field} takes ${formatBytes(f.missingBytes)} more`,
     fix: "The download or copy stopped early, or a length in the file is wrong. Download the file again.",
   }),
   "legacy-part-missing": (f: { path: string; part: number; count: number }): ErrorText => ({
@@ -37,11 +39,11 @@ const fr: typeof en = {
     fix: "Le fichier est abîmé ou vient d'un autre programme. Téléchargez-le de nouveau, ou cherchez un GGUF du modèle.",
   }),
   "legacy-malformed": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Le fichier est abîmé, ou contient un autre modèle qu'un LLaMA : les fichiers GGML de Whisper, GPT-J et d'autres ne sont pas lus. Téléchargez-le de nouveau, ou convertissez le modèle d'origine.",
   }),
   "legacy-truncated": (f) => ({
-    what: `${f.path} : il manque ${f.missingBytes} octets pour finir ${f.field}`,
+    what: `${f.path} : n'est pas entier : il s'arrête là où ${f.field} demande ${formatBytes(f.missingBytes)} de plus`,
     fix: "Le téléchargement ou la copie s'est arrêté trop tôt, ou une longueur du fichier est fausse. Téléchargez-le de nouveau.",
   }),
   "legacy-part-missing": (f) => ({

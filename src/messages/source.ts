@@ -1,5 +1,6 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
 
 const en = {
   "source-no-ranges": (f: { path: string }): ErrorText => ({
@@ -43,7 +44,7 @@ const en = {
     fix: "Name a .gguf file, its http(s) address, hf:owner/repository/file.gguf, or a folder or address with a config.json.",
   }),
   "source-config-invalid": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "Take config.json from the model's own page, unchanged.",
   }),
   "source-config-unknown": (f: { path: string; architecture: string; known: string[] }): ErrorText => ({
@@ -98,7 +99,7 @@ const fr: typeof en = {
     fix: "Donnez un fichier .gguf, son adresse http(s), hf:propriétaire/dépôt/fichier.gguf, ou un dossier ou une adresse avec un config.json.",
   }),
   "source-config-invalid": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Prenez le config.json de la page du modèle, sans modification.",
   }),
   "source-config-unknown": (f) => ({
@@ -121,7 +122,7 @@ const problemsEn = {
     `${f.value} is outside ${f.low} to ${f.high}`,
   notMultiple: (f: { value: number; of: number; what: string }) =>
     `${f.value} is no multiple of ${f.what} (${f.of})`,
-  notJson: () => "is no JSON",
+  notJson: () => "is no valid JSON",
   tooLong: (f: { limitBytes: number }) => `is longer than ${formatBytes(f.limitBytes)}`,
   unsupported: (f: { value: string }) => `llama.cpp runs no such model with ${f.value}`,
   empty: () => "holds neither a config.json nor a .gguf file",
@@ -133,7 +134,7 @@ const problemsFr: typeof problemsEn = {
   notNumbers: (f) => `n'est pas une liste de ${f.count} nombres`,
   outOfRange: (f) => `${f.value} sort de l'intervalle de ${f.low} à ${f.high}`,
   notMultiple: (f) => `${f.value} n'est pas un multiple de ${f.what} (${f.of})`,
-  notJson: () => "n'est pas du JSON",
+  notJson: () => "n'est pas du JSON valide",
   tooLong: (f) => `dépasse ${formatBytes(f.limitBytes)}`,
   unsupported: (f) => `llama.cpp n'exécute aucun modèle de ce genre avec ${f.value}`,
   empty: () => "ne contient ni config.json ni fichier .gguf",

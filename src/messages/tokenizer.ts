@@ -1,5 +1,6 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
+import { placed } from "./place.js";
 
 const en = {
   "tokenizer-missing": (f: { path: string; expected: string }): ErrorText => ({
@@ -7,7 +8,7 @@ const en = {
     fix: "Download the tokenizer's files of the original model into the same folder, or name where they are: --tokenizer FILE-OR-FOLDER.",
   }),
   "tokenizer-malformed": (f: { path: string; field: string; problem: string }): ErrorText => ({
-    what: `${f.path}: ${f.field}: ${f.problem}`,
+    what: `${placed(f)}: ${f.problem}`,
     fix: "The file is damaged or was edited. Download it again from the model's own page.",
   }),
   "tokenizer-too-large": (f: { path: string; fileBytes: number; limitBytes: number }): ErrorText => ({
@@ -58,7 +59,7 @@ const fr: typeof en = {
     fix: "Téléchargez les fichiers du tokenizer du modèle d'origine dans le même dossier, ou dites où ils sont : --tokenizer FICHIER-OU-DOSSIER.",
   }),
   "tokenizer-malformed": (f) => ({
-    what: `${f.path} : ${f.field} : ${f.problem}`,
+    what: `${placed(f, " : ")} : ${f.problem}`,
     fix: "Le fichier est abîmé ou a été modifié. Téléchargez-le de nouveau depuis la page du modèle.",
   }),
   "tokenizer-too-large": (f) => ({
@@ -100,7 +101,7 @@ export const tokenizerErrors = { en, fr };
 const problemsEn = {
   missing: () => "is missing",
   notA: (f: { expected: string }) => `is no ${f.expected}`,
-  notJson: () => "is no JSON",
+  notJson: () => "is no valid JSON",
   notUtf8: () => "is no UTF-8 text",
   notProtobuf: () => "is no SentencePiece model",
   outOfRange: (f: { value: number; low: number; high: number }) =>
@@ -120,7 +121,7 @@ const problemsEn = {
 const problemsFr: typeof problemsEn = {
   missing: () => "est absent",
   notA: (f) => `n'est pas de type ${f.expected}`,
-  notJson: () => "n'est pas du JSON",
+  notJson: () => "n'est pas du JSON valide",
   notUtf8: () => "n'est pas du texte UTF-8",
   notProtobuf: () => "n'est pas un modèle SentencePiece",
   outOfRange: (f) => `${f.value} sort de l'intervalle de ${f.low} à ${f.high}`,

@@ -11,7 +11,7 @@ const en = {
     others: number;
     architecture: string;
   }): ErrorText => ({
-    what: `${f.path}: "${f.tensor}"${f.others > 0 ? ` and ${f.others} more tensors` : ""} have no place in a ${f.architecture} model`,
+    what: `${f.path}: "${f.tensor}"${f.others === 0 ? " has" : ` and ${f.others} more ${f.others === 1 ? "tensor" : "tensors"} have`} no place in a ${f.architecture} model`,
     fix: "Check that config.json is of the same model. If it is, this variant of the architecture is not known here.",
   }),
   "weights-shape": (f: { path: string; tensor: string; found: string; expected: string }): ErrorText => ({
@@ -34,7 +34,7 @@ const fr: typeof en = {
     fix: "Téléchargez de nouveau les fichiers de poids manquants, ou vérifiez que config.json est du même modèle.",
   }),
   "weights-unexpected": (f) => ({
-    what: `${f.path} : « ${f.tensor} »${f.others > 0 ? ` et ${f.others} autres tenseurs` : ""} n'ont pas leur place dans un modèle ${f.architecture}`,
+    what: `${f.path} : « ${f.tensor} »${f.others === 0 ? " n'a pas sa place" : ` et ${f.others} ${f.others === 1 ? "autre tenseur" : "autres tenseurs"} n'ont pas leur place`} dans un modèle ${f.architecture}`,
     fix: "Vérifiez que config.json est du même modèle. Si c'est le cas, cette variante de l'architecture n'est pas connue ici.",
   }),
   "weights-shape": (f) => ({

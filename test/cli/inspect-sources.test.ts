@@ -68,10 +68,14 @@ describe("jauge inspect of original weights", () => {
   it("shows an adapter as what it is", async () => {
     const weights = safetensors({ "base_model.q_proj.lora_A.weight": ["F16", [2, 4], 16] });
     const config = { peft_type: "LORA", r: 2, lora_alpha: 16, base_model_name_or_path: "llama-7b" };
+    const modules = { target_modules: ["q_proj", "v_proj"], layers: [], rank_pattern: { a: 1 }, deep: [[1]] };
     const path = await folderOf("adapter", {
       "adapter_model.safetensors": weights,
-      "adapter_config.json": config,
+      "adapter_config.json": { ...config, ...modules },
     });
+    const shown = await inspectSource(path);
+    expect(shown.configuration!.values).toEqual({ ...config, target_modules: ["q_proj", "v_proj"] });
+    expect([...describeSource(shown, false)].join("\n")).toMatch(/target_modules +q_proj, v_proj\n/);
     for (const at of [path, join(path, "adapter_model.safetensors")])
       expect(await inspectSource(at)).toMatchObject({
         ...{ architecture: "LORA", parameters: 8, bytes: 16 },

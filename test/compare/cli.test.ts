@@ -1,6 +1,7 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { jauge, stories } from "../cli/harness.js";
+import { ended, jauge, startJauge, stories } from "../cli/harness.js";
 import { temporaryFolder } from "../library/temporary.js";
 
 describe("jauge imatrix", () => {
@@ -21,6 +22,30 @@ describe("jauge imatrix", () => {
     const further = jauge([...given, "--chunks", "3", "--resume"]);
     expect(further.stdout).toMatch(/3 windows, perplexity [\d.]+ over the 1 computed now\n$/);
   });
+});
+
+it("an interrupted matrix keeps its windows, and its command goes on behind them", async () => {
+  using folder = temporaryFolder();
+  const output = join(folder.path, "out.gguf");
+  const text = join(folder.path, "a text.txt");
+  writeFileSync(text, "Once upon a time, there was a little girl. ".repeat(4000));
+  const given = ["imatrix", stories, text, "-o", output, "-c", "128", "-t", "1", "--save-every", "1"];
+  const child = startJauge([...given, "--force"]);
+  const said: Buffer[] = [];
+  child.stderr!.on("data", (data) => said.push(data));
+  const watch = setInterval(() => {
+    if (!existsSync(output)) return;
+    clearInterval(watch);
+    child.kill("SIGINT");
+  }, 5);
+  const status = await ended(child);
+  const shown = Buffer.concat(said).toString();
+  expect(status, shown).toBe(130);
+  const [, kept] = /Interrupted: .*out\.gguf has (\d+) of \d+ windows\n/.exec(shown)!;
+  const command = given.map((word) => (word === text ? `'${text}'` : word)).join(" ");
+  expect(shown).toContain(`Go on behind them: jauge ${command} --resume\n`);
+  const more = String(Number(kept) + 1);
+  expect(jauge([...given, "--resume", "--chunks", more]).stdout).toContain(`${more} windows`);
 });
 
 describe("jauge compare", () => {

@@ -108,11 +108,14 @@ describe("an importance matrix of the embedded model", () => {
     const interrupted = job(resumed, {
       saveEvery: 2,
       request: { ...request, engine: { ...request.engine, signal: interrupt.signal } },
-      // in the middle between two saves: what was computed since the last is computed again
+      // in the middle between two saves: what was computed is saved
       onProgress: ({ chunk }) => chunk === 3 && interrupt.abort(),
     });
-    expect(await failure(computeImportance(interrupted))).toMatchObject({ code: "cancelled" });
-    expect((await readImportanceMatrix(resumed)).chunks).toBe(2);
+    expect(await failure(computeImportance(interrupted))).toMatchObject({
+      code: "importance-interrupted",
+      facts: { path: resumed, kept: 3, total: 6, isResumable: true },
+    });
+    expect((await readImportanceMatrix(resumed)).chunks).toBe(3);
     const { chunks } = await computeImportance(job(resumed, { resume: true }));
     expect(chunks).toBe(6);
     expect(await readFile(resumed)).toEqual(await readFile(whole));

@@ -315,6 +315,14 @@ describe("opening a source", () => {
       code: "file-unreadable",
     });
     const page = await temporary.file("page.html", "<html>");
-    expect(await failure(openModelSource(page))).toMatchObject({ code: "not-a-gguf" });
+    expect(await failure(openModelSource(page))).toMatchObject({
+      code: "source-format-unknown",
+      facts: { path: page, looksLike: expect.stringMatching(/page/), advice: expect.stringMatching(/./) },
+    });
+    const text = await temporary.file("text", "something else");
+    expect(await failure(openModelSource(text))).toMatchObject({
+      code: "source-format-unknown",
+      facts: { advice: "" },
+    });
   });
 });

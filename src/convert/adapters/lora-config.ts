@@ -5,6 +5,7 @@ import { localized } from "../../messages/locale.js";
 import { readJsonFile } from "../readers/bounded-json.js";
 import type { PooledFile } from "../readers/file-pool.js";
 import { printable } from "../readers/problems.js";
+import { schemaProblem } from "../readers/schema-problem.js";
 
 const problems = localized(adapterProblems);
 const rank = z.int().min(1).max(65_536);
@@ -39,10 +40,11 @@ export interface LoraConfig {
 
 /** Errors: `adapter-invalid`, `adapter-unsupported`, `checkpoint-malformed`, `file-unreadable`. */
 export async function readLoraConfig(file: PooledFile): Promise<LoraConfig> {
-  const parsed = schema.safeParse(await readJsonFile(file, "adapter_config.json"));
+  const value = await readJsonFile(file, "adapter_config.json");
+  const parsed = schema.safeParse(value);
   if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0]!;
-    throw invalid(file.path, path.join(".") || "adapter_config.json", message);
+    const { field = "adapter_config.json", problem } = schemaProblem(parsed.error, value);
+    throw invalid(file.path, field, problem);
   }
   const config = parsed.data;
   for (const [feature, isUsed] of [

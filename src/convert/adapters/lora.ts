@@ -1,6 +1,7 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { JaugeError } from "../../errors.js";
+import { unreadable } from "../../gguf/byte-source.js";
 import { adapterProblems } from "../../messages/adapters.js";
 import { localized } from "../../messages/locale.js";
 import type { Checkpoint, StoredTensor } from "../checkpoint.js";
@@ -39,11 +40,14 @@ export interface LoraPair {
  * Opens the folder of an adapter: `adapter_config.json` and `adapter_model.safetensors` or `.bin`.
  *
  * Source of the names: peft/utils/save_and_load.py of PEFT 0.3 to 0.17.
- * Errors: `adapter-invalid`, `adapter-unsupported`; those of `openCheckpoint`.
+ * Errors: `file-unreadable`, `adapter-unrecognised`, `adapter-invalid`, `adapter-unsupported`; those of `openCheckpoint`.
  */
 export async function openLora(folder: string): Promise<LoraAdapter> {
   const pool = new FilePool();
   try {
+    const found = await stat(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
+    const isAdapter = found.isDirectory() && (await readdir(folder)).includes("adapter_config.json");
+    if (!isAdapter) throw new JaugeError("adapter-unrecognised", { path: folder });
     const config = await readLoraConfig(await pool.add(join(folder, "adapter_config.json")));
     const checkpoint = await openCheckpoint(await weightsIn(folder));
     try {

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { readJsonFile } from "./bounded-json.js";
 import type { PooledFile } from "./file-pool.js";
-import { malformed, printable } from "./problems.js";
+import { malformed } from "./problems.js";
+import { schemaProblem } from "./schema-problem.js";
 
 const count = z.int().positive();
 
@@ -32,12 +33,13 @@ export type MetaParameters = z.infer<typeof schema>;
 
 /** Errors: `checkpoint-malformed`, `file-unreadable`. */
 export async function readMetaParameters(file: PooledFile): Promise<MetaParameters> {
-  const parsed = schema.safeParse(await readJsonFile(file, "params.json"));
+  const value = await readJsonFile(file, "params.json");
+  const parsed = schema.safeParse(value);
   if (parsed.success) {
     const { dim, n_heads, n_kv_heads = n_heads } = parsed.data;
     if (dim % n_heads === 0 && n_heads % n_kv_heads === 0) return parsed.data;
     throw malformed(file.path, "n_heads", `dim ${dim}, n_heads ${n_heads}, n_kv_heads ${n_kv_heads}`);
   }
-  const { path, message } = parsed.error.issues[0]!;
-  throw malformed(file.path, path.join(".") || "params.json", printable(message));
+  const { field = "params.json", problem } = schemaProblem(parsed.error, value);
+  throw malformed(file.path, field, problem);
 }

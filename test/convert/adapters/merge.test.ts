@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openLora } from "../../../src/convert/adapters/lora.js";
@@ -197,11 +197,30 @@ describe("is refused by name", () => {
     await expect(merged(`refused-${name}`, config, tensors)).rejects.toMatchObject({ code });
   });
 
+  it.each([
+    ["lora_alpha", null, /^(null is no number|null n'est pas un nombre)$/],
+    ["r", "8", /^"8" (is no number|n'est pas un nombre)$/],
+    ["r", 0, /^0 (is less than|est inférieur à) 1$/],
+    ["r", undefined, /^(is missing|est absent)$/],
+    ["rank_pattern.q_proj", 2.5, /^2.5 (is no whole number|n'est pas un nombre entier)$/],
+    ["base_model_name_or_path", ["a".repeat(99)], /^\["a{38}… (is no text|n'est pas un texte)$/],
+  ])("a configuration's field, in words: %s %j", async (field, value, problem) => {
+    const [name, key] = field.split(".") as [string, string?];
+    const config = { r: 4, [name]: key === undefined ? value : { [key]: value } };
+    await expect(merged(`field-${field}-${value}`.slice(0, 40), config, pair(4))).rejects.toMatchObject({
+      code: "adapter-invalid",
+      facts: { field, problem: expect.stringMatching(problem) },
+    });
+  });
+
   it("a folder without a configuration or without weights", async () => {
     const folder = await writeLora(temporary.path("bare"), { r: 4 }, pair(4));
     const weights = join(folder, "adapter_model.safetensors");
     await writeFile(join(folder, "adapter_model.bin"), await readFile(weights));
     await expect(openLora(temporary.path("nowhere"))).rejects.toMatchObject({ code: "file-unreadable" });
+    const empty = await mkdtemp(temporary.path("empty-"));
+    for (const path of [empty, join(folder, "adapter_config.json")])
+      await expect(openLora(path)).rejects.toMatchObject({ code: "adapter-unrecognised", facts: { path } });
     await writeFile(join(folder, "adapter_config.json"), "{");
     await expect(openLora(folder)).rejects.toMatchObject({ code: "checkpoint-malformed" });
   });
