@@ -3,7 +3,8 @@ import type { ErrorText } from "../../../src/messages/error-text.js";
 import { sourceErrors, sourceProblems } from "../../../src/messages/source.js";
 
 /** Facts with every field that a text may ask for. */
-const facts = new Proxy({}, { get: (_, field) => (field === "known" ? ["one", "two"] : 1000) });
+const known: Record<string, unknown> = { known: ["one", "two"], path: "model/config.json", field: "a" };
+const facts = new Proxy({}, { get: (_, field) => known[String(field)] ?? 1000 });
 type Texts<T> = Record<string, (facts: never) => T>;
 
 it("the errors of sources say what happened and what to do, in each language its own way", () => {
