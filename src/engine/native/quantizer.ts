@@ -14,6 +14,18 @@ const typeTraits = koffi.struct("ggml_type_traits", {
   from_float_ref: "void *",
 });
 
+/** `struct ggml_type_traits_cpu` of ggml/include/ggml-cpu.h at v0.5.0. */
+const cpuTraits = koffi.struct("ggml_type_traits_cpu", {
+  from_float: "void *",
+  vec_dot: "void *",
+  vec_dot_type: "int32",
+  nrows: "int64",
+});
+
+const vectorDot = koffi.proto("void", [
+  ...(["int32", "void *", "size_t", "void *", "size_t"] as const),
+  ...(["void *", "size_t", "int32"] as const),
+]);
 const toFloat = koffi.proto("void", ["void *", "void *", "int64"]);
 
 export interface TypeTraits {
@@ -28,6 +40,21 @@ export interface TypeTraits {
 /** Turns `count` elements at the first address into others at the second. */
 export type RowConversion = Native<[from: Pointer, to: Pointer, count: number], void>;
 
+/** Writes the sum of the products of `count` elements each at `x` and `y` to `sum`, a float. */
+export type DotProduct = Native<
+  [
+    count: number,
+    sum: Pointer,
+    sumStride: number,
+    x: Pointer,
+    xStride: number,
+    y: Pointer,
+    yStride: number,
+    rows: 1,
+  ],
+  void
+>;
+
 /** What ggml-base has for turning types into each other, by the numbers of `enum ggml_type`. */
 export type Quantizer = ReturnType<typeof openQuantizer>;
 
@@ -39,6 +66,11 @@ export function openQuantizer(libraries: Libraries) {
 function quantizerFunctions(base: LibraryHandle, directory: string) {
   const conversion = (library: LibraryHandle, name: string): RowConversion =>
     declare<[Pointer, Pointer, number], void>(library, name, "void", "void *", "void *", "int64");
+  let found: { library: LibraryHandle | undefined } | undefined;
+  const cpuLibrary = () => {
+    found ??= { library: openCpuLibrary(directory) };
+    return found.library;
+  };
   let toHalves: RowConversion | undefined;
   const traits = base.func("ggml_get_type_traits", koffi.pointer(typeTraits), ["int32"]) as (
     type: number,
@@ -52,10 +84,27 @@ function quantizerFunctions(base: LibraryHandle, directory: string) {
      */
     floatToFp16(): RowConversion {
       if (!toHalves) {
-        const cpu = openCpuLibrary(directory);
+        const cpu = cpuLibrary();
         toHalves = cpu ? conversion(cpu, "ggml_cpu_fp32_to_fp16") : conversion(base, "ggml_fp32_to_fp16_row");
       }
       return toHalves;
+    },
+    /** ggml-cpu's product of two rows of this type; undefined where there is none of both in the same type. */
+    dotProduct(type: number): DotProduct | undefined {
+      const cpu = cpuLibrary();
+      if (!cpu) return undefined;
+      // the tables that stand in for instructions which a processor lacks
+      (cpu.func("ggml_cpu_init", "void", []) as () => void)();
+      const traitsOf = cpu.func("ggml_get_type_traits_cpu", koffi.pointer(cpuTraits), ["int32"]) as (
+        type: number,
+      ) => Pointer;
+      const { vec_dot: address, vec_dot_type: other } = koffi.decode(traitsOf(type), cpuTraits) as {
+        vec_dot: Pointer | null;
+        vec_dot_type: number;
+      };
+      return address === null || other !== type
+        ? undefined
+        : (koffi.decode(address, vectorDot) as unknown as DotProduct);
     },
     /** The function that turns blocks of a quantised type into floats; undefined where there is none. */
     blocksToFloat(type: number): RowConversion | undefined {

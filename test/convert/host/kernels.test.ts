@@ -66,6 +66,34 @@ describe("rows that are converted", () => {
     }
   });
 
+  it("may hold the greatest numbers, whose squares are infinite", async () => {
+    for (const to of ["F32", "Q4_0"] as const) {
+      setElements("F32", { 40: 0x7f7fffff });
+      expect(await outcome("F32", to), to).toBe(to === "F32" ? "done" : "weights-too-large");
+    }
+    setElements("BF16", { 40: 0x7f7f });
+    for (const to of ["BF16", "F32"] as const) expect(await outcome("BF16", to), to).toBe("done");
+    setElements(
+      "F16",
+      Object.fromEntries(Array.from({ length: rows * rowElements }, (_, at) => [at, 0x7bff])),
+    );
+    expect(await outcome("F16", "F16")).toBe("done");
+  });
+
+  it("are looked at to the last of a row of any length", async () => {
+    for (const from of floatTypes) {
+      for (const length of [1, 7, 33, 100]) {
+        const job = { tensor: "a.bias", firstRow: 0, from, to: from, rows: 1, rowElements: length } as const;
+        setElements(from, { [length]: bits[from].NaN });
+        await lane.convert({ ...job, weighted: false });
+        setElements(from, { [length - 1]: bits[from].NaN });
+        await expect(lane.convert({ ...job, weighted: false })).rejects.toMatchObject({
+          facts: { row: 0, column: length - 1, value: "NaN" },
+        });
+      }
+    }
+  });
+
   it("name the first that is wrong, without a place where they have none", async () => {
     setElements("F32", { 300: bits.F32.Infinity, 700: bits.F32.NaN });
     expect(await outcome("F32", "Q4_K")).toBe(`weights-not-finite ${firstRow + 1} 44 Infinity`);
