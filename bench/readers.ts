@@ -16,11 +16,11 @@ import { withHeader } from "../test/convert/readers/checkpoint-files.js";
  * How fast the readers of checkpoints give tensors, from the page cache, one read after the other as one worker asks for
  * them. Bytes per second of the wall clock and of processor time, all threads of the process together.
  *
- *     readers [--mb 512] [--chunk 8] [--runs 3]
+ *     readers [--mb 1024] [--chunk 8] [--runs 3]
  */
 const { values } = parseArgs({
   options: {
-    mb: { type: "string", default: "512" },
+    mb: { type: "string", default: "1024" },
     chunk: { type: "string", default: "8" },
     runs: { type: "string", default: "3" },
   },

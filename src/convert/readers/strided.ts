@@ -16,7 +16,9 @@ const scratchBytes = 4 * 1024 * 1024;
 /** Reading over a gap is faster than a second read, up to this. */
 const longestGapBytes = 64 * 1024;
 /** What transposed tensors are gathered by: each band reads the whole storage, so that larger ones read less. */
-const bandBytes = 128 * 1024 * 1024;
+const usualBandBytes = 384 * 1024 * 1024;
+/** Rows of a band and rows that are turned at once: a multiple of this, so that lines of the cache are filled at once. */
+const wholeLines = 64;
 
 /**
  * Reads a tensor in row-major order, whatever its strides: runs that lie in a row go straight to the target, all else
@@ -39,12 +41,19 @@ export function stridedReader(
     for (const box of boxesOf(dimensions, layout.offset, firstElement, count)) await gatherBox(job, box);
   };
   const rowElements = dimensions.slice(1).reduce((product, { size }) => product * size, 1);
-  const bandRows = Math.floor(bandBytes / (rowElements * elementBytes));
+  const most = Math.floor(bands.bandBytes / (rowElements * elementBytes));
   const isOutOfOrder = dimensions.some(({ stride }) => stride > outer.stride);
-  if (!isOutOfOrder || bandRows < 2) return gather;
-  // a row of a transposed tensor is spread over all of its storage: many are gathered at a time and kept
-  const band = Math.min(bandRows, outer.size) * rowElements;
-  return bands.reader(gather, elementBytes, band, outer.size * rowElements);
+  if (!isOutOfOrder || most < 2) return gather;
+  // a row of a transposed tensor is spread over all of its storage: many are gathered at a time and kept, in bands of
+  // about one size, which are whole lines of the cache where there are that many rows
+  const even = Math.ceil(outer.size / Math.ceil(outer.size / most) / wholeLines) * wholeLines;
+  const bandRows = even <= most ? even : wholeMultiple(most);
+  return bands.reader(
+    gather,
+    elementBytes,
+    Math.min(bandRows, outer.size) * rowElements,
+    outer.size * rowElements,
+  );
 }
 
 /**
@@ -55,6 +64,8 @@ export class BandKeeper {
   private turn: Promise<unknown> = Promise.resolve();
   private kept: { gather: ElementReader; first: number } | undefined;
   private memory: Uint8Array | undefined;
+
+  constructor(readonly bandBytes = usualBandBytes) {}
 
   /** Reads by bands of so many elements, of a tensor of `elements`. */
   reader(gather: ElementReader, elementBytes: number, band: number, elements: number): ElementReader {
@@ -190,7 +201,7 @@ async function gatherBox(job: Gathering, box: Box): Promise<void> {
       return;
     }
     const stride = isFar ? innerSpan : longest!.from;
-    const fitting = stride === 0 ? longest!.size : Math.floor((most - innerSpan) / stride) + 1;
+    const fitting = stride === 0 ? longest!.size : wholeMultiple(Math.floor((most - innerSpan) / stride) + 1);
     scratch ??= new Uint8Array(Math.min(most, (longest!.size - 1) * stride + innerSpan) * elementBytes);
     for (let first = 0; first < longest!.size; first += fitting) {
       const size = Math.min(fitting, longest!.size - first);
@@ -209,6 +220,11 @@ async function gatherBox(job: Gathering, box: Box): Promise<void> {
     }
   };
   await gather(0, box.from, box.to);
+}
+
+/** What is left over at the end of each part costs as much as a whole line. */
+function wholeMultiple(count: number): number {
+  return count > wholeLines ? count - (count % wholeLines) : count;
 }
 
 /** Whether elements follow one another in the storage and in the target, or there is just one. */

@@ -12,8 +12,13 @@ export interface Transposition {
   readonly columns: number;
 }
 
-/** Sides of the tiles that are turned at a time: a line of the source is used up while it is in the cache. */
-const [tileRows, tileColumns] = [256, 32];
+/** Sides of the tiles that are turned at a time: the lines of both sides stay in the second cache. */
+const [tileRows, tileColumns] = [512, 256];
+/**
+ * Rows of a tile that are turned before those below: rows of most matrices lie a multiple of 4 KiB apart, where a first
+ * cache has room for eight lines.
+ */
+const stripRows = 8;
 
 /**
  * Writes the columns of a matrix of elements of 1, 2, 4 or 8 bytes as rows. Both sides may start anywhere and have any
@@ -77,7 +82,52 @@ function turnWords(
   }
 }
 
-function turnTwos({ source, from, rowStride, target, to, columnStride, rows, columns }: Transposition): void {
+function turnTwos(tile: Transposition): void {
+  const { source, from, rowStride, target, to, columnStride, rows, columns } = tile;
+  const [wholeRows, wholeColumns] = [rows - (rows % 4), columns - (columns % 4)];
+  for (let top = 0; top < wholeRows; top += stripRows) {
+    const bottom = Math.min(wholeRows, top + stripRows);
+    for (let column = 0; column < wholeColumns; column += 4) {
+      let read = from + top * rowStride + 2 * column;
+      let write = to + column * columnStride + 2 * top;
+      for (let row = top; row < bottom; row += 4, read += 4 * rowStride, write += 8) {
+        const [second, third, fourth] = [read + rowStride, read + 2 * rowStride, read + 3 * rowStride];
+        const a = source.getUint32(read, true);
+        const b = source.getUint32(second, true);
+        const c = source.getUint32(third, true);
+        const d = source.getUint32(fourth, true);
+        target.setUint32(write, (a & 0xffff) | (b << 16), true);
+        target.setUint32(write + 4, (c & 0xffff) | (d << 16), true);
+        const odd = write + columnStride;
+        target.setUint32(odd, (a >>> 16) | (b & 0xffff0000), true);
+        target.setUint32(odd + 4, (c >>> 16) | (d & 0xffff0000), true);
+        const e = source.getUint32(read + 4, true);
+        const f = source.getUint32(second + 4, true);
+        const g = source.getUint32(third + 4, true);
+        const h = source.getUint32(fourth + 4, true);
+        const even = odd + columnStride;
+        target.setUint32(even, (e & 0xffff) | (f << 16), true);
+        target.setUint32(even + 4, (g & 0xffff) | (h << 16), true);
+        const last = even + columnStride;
+        target.setUint32(last, (e >>> 16) | (f & 0xffff0000), true);
+        target.setUint32(last + 4, (g >>> 16) | (h & 0xffff0000), true);
+      }
+    }
+  }
+  if (wholeColumns < columns) turnPairs(cut(2, tile, 0, rows, wholeColumns, columns));
+  if (wholeRows < rows) turnPairs(cut(2, tile, wholeRows, rows, 0, wholeColumns));
+}
+
+function turnPairs({
+  source,
+  from,
+  rowStride,
+  target,
+  to,
+  columnStride,
+  rows,
+  columns,
+}: Transposition): void {
   for (let column = 0; column < columns; column += 2) {
     let [read, write] = [from + 2 * column, to + column * columnStride];
     for (let row = 0; row < rows; row += 2, read += 2 * rowStride, write += 4) {

@@ -75,13 +75,16 @@ it("any strides give the elements that they mean", async () => {
 });
 
 it.each([
-  ["a transposed matrix larger than a block", 1500, 2100, 2],
-  ["one of bytes", 3000, 2500, 1],
-  ["one of eight bytes", 700, 900, 8],
-])("%s, also in pieces at the same time", async (_, rows, columns, elementBytes) => {
+  ["a transposed matrix larger than a block", 1500, 2100, 2, undefined],
+  ["one of bytes", 1300, 2500, 1, undefined],
+  ["one of eight bytes", 700, 900, 8, undefined],
+  ["one of many bands of whole lines", 600, 1501, 2, 400_000],
+  ["one of bands of a few rows", 601, 1000, 2, 9_000],
+  ["one of three equal bands", 512, 300, 4, 260_000],
+])("%s, also in pieces at the same time", async (_, rows, columns, elementBytes, bandBytes) => {
   const { bytes, read } = storage(rows * columns, elementBytes);
   const layout = { shape: [columns, rows], strides: [1, columns], offset: 0 };
-  const reader = stridedReader(read, elementBytes, layout, new BandKeeper());
+  const reader = stridedReader(read, elementBytes, layout, new BandKeeper(bandBytes));
   const all = expected(bytes, elementBytes, layout.shape, layout.strides, 0);
   const whole = Buffer.alloc(all.length);
   await reader(whole, 0);
