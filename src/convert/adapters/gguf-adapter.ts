@@ -33,7 +33,7 @@ export interface WrittenAdapter {
  * converted.
  *
  * Source: convert_lora_to_gguf.py, src/llama-adapter.cpp of llama.cpp v0.5.0.
- * Errors: `adapter-…`; those of `knownModel`, of reading and of writing.
+ * Errors: `adapter-…`, `weights-not-finite`; those of `knownModel`, of reading and of writing.
  */
 export async function writeGgufAdapter(
   folder: string,
@@ -168,6 +168,15 @@ function multiplied(view: View, factor: number): View {
   });
 }
 
+/** Errors: `weights-not-finite`, as where models are converted. */
+function expectFinite(tensor: string, values: Float32Array, firstRow: number, rowElements: number): void {
+  const found = values.findIndex((value) => !Number.isFinite(value));
+  if (found < 0) return;
+  const row = firstRow + Math.floor(found / rowElements);
+  const facts = { tensor, row, column: found % rowElements, value: String(values[found]) };
+  throw new JaugeError("weights-not-finite", facts);
+}
+
 const chunkBytes = 4 * 1024 * 1024;
 
 function source(name: string, view: View): TensorSource {
@@ -180,6 +189,7 @@ function source(name: string, view: View): TensorSource {
       for (let row = 0; row < view.rows; row += rowsAtOnce) {
         const bytes = new Uint8Array(Math.min(rowsAtOnce, view.rows - row) * view.rowBytes);
         await view.readRows(bytes, row);
+        expectFinite(name, new Float32Array(bytes.buffer), row, view.rowBytes / 4);
         yield bytes;
       }
     },

@@ -157,6 +157,14 @@ describe("a GGUF adapter on the base is the merged model", () => {
   });
 });
 
+/** With one number that is none. */
+function damaged(tensors: Record<string, WrittenTensor>): Record<string, WrittenTensor> {
+  const [name, tensor] = Object.entries(tensors).at(-1)!;
+  const data = Uint8Array.from(tensor.data);
+  new Float32Array(data.buffer)[5] = Number.NaN;
+  return { ...tensors, [name]: { ...tensor, data } };
+}
+
 describe("what a GGUF adapter cannot hold is refused", () => {
   const pairs = adapterTensors(4, true);
   const settings = { r: 4, lora_alpha: 8 };
@@ -184,6 +192,7 @@ describe("what a GGUF adapter cannot hold is refused", () => {
       {},
       "source-config-unknown",
     ],
+    ["weights that are no numbers", {}, damaged(pairs), {}, "weights-not-finite"],
   ])("%s", async (name, change, tensors, others, code) => {
     const folder = await writeLora(temporary.path(`refused ${name}`), { ...settings, ...others }, tensors);
     const output = temporary.path("refused.gguf");
