@@ -1,3 +1,5 @@
+import type { TensorTypeName } from "../gguf/tensor-types.js";
+
 /** Bytes of one element of a checkpoint, by the names of safetensors. */
 export const storedBytes = {
   F64: 8,
@@ -35,6 +37,8 @@ export interface StoredTensor {
   readonly type: StoredType;
   /** Outermost dimension first, as PyTorch and safetensors print it; empty for a scalar. */
   readonly shape: readonly number[];
+  /** What blocks these numbers were, where they come from a model that was quantised. */
+  readonly dequantisedFrom?: TensorTypeName;
   /**
    * Fills `target` with consecutive elements, little-endian and in row-major order, from `firstElement` on. Reads may
    * run at the same time, in any order. Errors: those of the file, naming it and the tensor.

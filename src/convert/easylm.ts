@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
+import type { QuantizeKernels } from "../quantize/kernels.js";
 import { type AdapterOptions, openAdapted } from "./adapters/open-adapted.js";
 import { assemble } from "./architectures/assemble.js";
 import type { Blueprint } from "./architectures/blueprint.js";
@@ -10,7 +11,7 @@ import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import { headsOf, readJson } from "./hugging-face.js";
 import { metaBlueprint, parametersOf, tokenizerFolder } from "./meta-checkpoint.js";
-import type { ConvertibleModel } from "./model.js";
+import type { ConvertibleModel, SourceNote } from "./model.js";
 import { isObject } from "./readers/bounded-json.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
@@ -25,21 +26,33 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 export async function openEasyLm(
   path: string,
   options: TokenizerOptions & AdapterOptions = {},
+  kernels?: QuantizeKernels,
 ): Promise<ConvertibleModel> {
   const home = await homeOf(path, options.base ?? dirname(path));
-  const { blueprint, checkpoint, config } = await opened(path, home, options);
+  const { blueprint, checkpoint, config } = await opened(path, home, options, kernels);
   try {
     const tensors = assemble(blueprint, checkpoint);
+    const notes: SourceNote[] = [];
     const tokenizer = await readTokenizer({
       folder: await tokenizerFolder(home.folder),
       config,
       architecture: blueprint.architecture,
       vocabularySize: blueprint.tensors.find(({ name }) => name === "token_embd.weight")!.shape[1]!,
+      onNote: (note) => notes.push(note),
       ...options,
     });
     const { format } = checkpoint;
     const identifiers = [basename(path)];
-    const parts = { folder: home.folder, format, blueprint, checkpoint, tensors, tokenizer, identifiers };
+    const parts = {
+      folder: home.folder,
+      format,
+      blueprint,
+      checkpoint,
+      tensors,
+      tokenizer,
+      identifiers,
+      notes,
+    };
     return { ...(await checkpointModel(parts)), path };
   } catch (error) {
     await checkpoint.close();
@@ -71,17 +84,22 @@ interface Opened {
   config: Record<string, unknown>;
 }
 
-async function opened(path: string, { folder, file }: Home, options: AdapterOptions): Promise<Opened> {
+async function opened(
+  path: string,
+  { folder, file }: Home,
+  options: AdapterOptions,
+  kernels: QuantizeKernels | undefined,
+): Promise<Opened> {
   const configPath = join(folder, file);
   if (file === "config.json") {
     const config = await readJson(configPath);
     const { blueprint } = knownModel(config, configPath);
-    const checkpoint = await openAdapted(path, options, headsOf(blueprint));
+    const checkpoint = await openAdapted(path, options, headsOf(blueprint), kernels);
     return { blueprint, checkpoint, config: isObject(config) ? config : {} };
   }
   const parameters = await parametersOf(configPath);
   const { n_heads: heads, n_kv_heads: kvHeads = heads } = parameters;
-  const checkpoint = await openAdapted(path, options, { heads, kvHeads });
+  const checkpoint = await openAdapted(path, options, { heads, kvHeads }, kernels);
   try {
     const blueprint = metaBlueprint(parameters, checkpoint, configPath, huggingFaceNames);
     return { blueprint, checkpoint, config: {} };

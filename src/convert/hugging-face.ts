@@ -1,5 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import { JaugeError } from "../errors.js";
+import type { QuantizeKernels } from "../quantize/kernels.js";
 import { type AdapterOptions, openAdapted } from "./adapters/open-adapted.js";
 import type { Heads } from "./adapters/usual-names.js";
 import { assemble } from "./architectures/assemble.js";
@@ -23,6 +24,7 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 export async function openHuggingFace(
   folder: string,
   options: TokenizerOptions & AdapterOptions = {},
+  kernels?: QuantizeKernels,
 ): Promise<ConvertibleModel> {
   const path = join(folder, "config.json");
   const parsed = await readJson(path);
@@ -32,7 +34,7 @@ export async function openHuggingFace(
   const isKept = method === "mxfp4" && blueprint.architecture === "gpt-oss";
   if (method !== undefined && !isKept && !float8Scales(quantisation))
     throw new JaugeError("weights-quantised", { path, method });
-  const checkpoint = await openAdapted(folder, options, headsOf(blueprint));
+  const checkpoint = await openAdapted(folder, options, headsOf(blueprint), kernels);
   try {
     const tensors = assemble(blueprint, checkpoint);
     const notes: SourceNote[] = [];

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isJaugeError, JaugeError } from "../errors.js";
-import { openBytes, unreadable } from "../gguf/byte-source.js";
+import { unreadable } from "../gguf/byte-source.js";
 import { unrecognised } from "../gguf/other-formats.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { openLora } from "./adapters/lora.js";
@@ -12,6 +12,7 @@ import { openHuggingFace } from "./hugging-face.js";
 import { isLegacyGgml, type LegacyOptions, openLegacyGgml } from "./legacy/open.js";
 import { openMeta } from "./meta-checkpoint.js";
 import type { ConvertibleModel } from "./model.js";
+import { headOf } from "./readers/file-head.js";
 import { isFlaxStream } from "./readers/flax.js";
 import { openGgufModel } from "./readers/gguf-model.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
@@ -25,7 +26,7 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
 /**
  * Opens anything a model can be made from, recognised by content: a folder of Hugging Face or of Meta, or a file in
  * one; a GGUF file, or the first or any part of a split one; a GGML file of 2023, or the first part of one; a file of
- * EasyLM's; with `base`, the folder of a LoRA adapter. `kernels` turn blocks into numbers where an adapter is merged into
+ * EasyLM's; with `base`, the folder of a LoRA adapter. `kernels` turn blocks into numbers where an adapter or a delta is added to
  * them; to plan what becomes of a source needs none.
  * Errors: `source-remote`, `source-format-unknown`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
  * `delta-…`, `checkpoint-alone`, `file-unreadable`; those of the reader.
@@ -45,7 +46,7 @@ export async function openModelSource(
       return openFolder(dirname(path), options, kernels);
     if (!isJson(head)) throw unknownFolder(dirname(path), names) ?? lacking(dirname(path), "config.json");
   }
-  if (isFlaxStream(head)) return openEasyLm(path, options);
+  if (isFlaxStream(head)) return openEasyLm(path, options, kernels);
   expectNoDelta(path, options);
   if (!isLegacyGgml(head)) return merged(() => openGguf(path), options, kernels);
   // what is added to blocks is added to the file's own, finer values
@@ -60,7 +61,7 @@ async function openFolder(
 ): Promise<ConvertibleModel> {
   const names = await readdir(folder).catch((cause: unknown) => Promise.reject(unreadable(folder, cause)));
   // Mistral's folders have both
-  if (names.includes("config.json")) return openHuggingFace(folder, options);
+  if (names.includes("config.json")) return openHuggingFace(folder, options, kernels);
   const { base, loras = [], ...others } = options;
   // an adapter and its base, named the other way round
   if (names.includes("adapter_config.json") && base !== undefined)
@@ -135,15 +136,4 @@ function isOfCheckpoint(head: Buffer): boolean {
 
 function isJson(head: Buffer): boolean {
   return /^(\xef\xbb\xbf)?\s*\{/.test(head.toString("latin1"));
-}
-
-/** The first bytes of a file; fewer where it has fewer. */
-async function headOf(path: string): Promise<Buffer> {
-  const source = await openBytes(path);
-  try {
-    const head = Buffer.alloc(16);
-    return head.subarray(0, await source.read(head, 0));
-  } finally {
-    await source.close();
-  }
 }

@@ -39,6 +39,10 @@ const en = {
     what: `${f.path}: is no delta of ${f.base}: ${f.tensor}: ${f.problem}`,
     fix: "Name the original model that the delta was made from, as published by Hugging Face or Meta.",
   }),
+  "delta-base-converted": (f: { path: string; base: string; architecture: string }): ErrorText => ({
+    what: `${f.base}: is a converted model of the architecture ${f.architecture}; ${f.path} could be added to one of LLaMA's (llama)`,
+    fix: "Name the folder of the original model with --base (config.json and its weights): it works for every architecture.",
+  }),
   "delta-new-rows": (f: { path: string; base: string; tensor: string; rows: number }): ErrorText => ({
     what: `${f.path}: ${f.tensor} has ${f.rows} ${f.rows === 1 ? "row" : "rows"} more than that of ${f.base}, and a delta does not say what was subtracted from those`,
     fix: "Give --new-rows mean for Stanford Alpaca (the mean of the base's rows), --new-rows zeros for Vicuna.",
@@ -81,6 +85,10 @@ const fr: typeof en = {
   "delta-differs": (f) => ({
     what: `${f.path} : n'est pas un delta de ${f.base} : ${f.tensor} : ${f.problem}`,
     fix: "Donnez le modèle d'origine dont le delta a été tiré, au format Hugging Face ou de Meta.",
+  }),
+  "delta-base-converted": (f) => ({
+    what: `${f.base} : est un modèle converti d'architecture ${f.architecture} ; ${f.path} ne peut s'ajouter qu'à un LLaMA converti (llama)`,
+    fix: "Donnez avec --base le dossier du modèle d'origine (config.json et ses poids) : cela vaut pour toute architecture.",
   }),
   "delta-new-rows": (f) => ({
     what: `${f.path} : ${f.tensor} a ${f.rows} ${f.rows === 1 ? "ligne" : "lignes"} de plus que celui de ${f.base}, et un delta ne dit pas ce qui en a été soustrait`,

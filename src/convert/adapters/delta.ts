@@ -95,7 +95,8 @@ function summed(
       await sum(from, change, count, mean, into, type, firstElement + done, part);
     }
   };
-  return { name, type, shape, read };
+  const { dequantisedFrom } = from;
+  return { name, type, shape, ...(dequantisedFrom && { dequantisedFrom }), read };
 }
 
 /** Sums `count` elements; the base has `baseCount` in all, and behind them what `mean` gives. */

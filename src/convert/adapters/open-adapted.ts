@@ -1,5 +1,7 @@
+import type { QuantizeKernels } from "../../quantize/kernels.js";
 import type { Checkpoint } from "../checkpoint.js";
 import { openCheckpoint } from "../readers/open-checkpoint.js";
+import { openConvertedBase } from "./converted-base.js";
 import { type NewRows, withDelta } from "./delta.js";
 import { openLora } from "./lora.js";
 import { withLora } from "./merge.js";
@@ -7,7 +9,7 @@ import { type Heads, inUsualNames } from "./usual-names.js";
 
 /** What is added to the weights of a source while they are read. Plain data. */
 export interface AdapterOptions {
-  /** The model that the source is a delta of: its folder, or a file of its weights. */
+  /** The model that the source is a delta of: its folder, a file of its weights, or a LLaMA that is converted already. */
   base?: string;
   /** What the base's rows for new tokens were before the delta was made. */
   newRows?: NewRows;
@@ -17,12 +19,14 @@ export interface AdapterOptions {
 
 /**
  * Opens weights, with what is to be added to them. LLaMA's have the names of transformers where `heads` are given,
- * whatever names the files have. Errors: those of `openCheckpoint`, `withDelta` and `withLora`.
+ * whatever names the files have. `kernels` turn the blocks of a base that is quantised into numbers. Errors: those of
+ * `openCheckpoint`, `openConvertedBase`, `withDelta` and `withLora`.
  */
 export async function openAdapted(
   path: string,
   { base, newRows, loras = [] }: AdapterOptions,
   heads?: Heads,
+  kernels?: QuantizeKernels,
 ): Promise<Checkpoint> {
   const open = async (path: string) => {
     const checkpoint = await openCheckpoint(path);
@@ -33,7 +37,7 @@ export async function openAdapted(
   let added: { close(): Promise<void> } | undefined;
   try {
     if (base !== undefined) {
-      const whole = await open(base);
+      const whole = (await openConvertedBase(base, path, kernels)) ?? (await open(base));
       added = whole;
       checkpoint = withDelta(whole, checkpoint, newRows);
       added = undefined;

@@ -62,7 +62,7 @@ function halved(tensor: StoredTensor, heads: number): StoredTensor {
 }
 
 /** Reads from any element of a view, whole rows straight into the target. */
-function elementReader(view: View, elementBytes: number): StoredTensor["read"] {
+export function elementReader(view: View, elementBytes: number): StoredTensor["read"] {
   const { rowBytes } = view;
   return async (target, firstElement) => {
     for (let done = 0; done < target.byteLength; ) {

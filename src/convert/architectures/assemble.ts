@@ -27,6 +27,7 @@ export function assemble(blueprint: Blueprint, checkpoint: Checkpoint): Converti
 function convertible(tensor: BlueprintTensor, source: NamedTensors): ConvertibleTensor {
   const { name, shape, recipe } = tensor;
   const view = viewOf(recipe, shape[0]!, source);
+  const dequantisedFrom = source.blocksOf(recipe);
   if (view.rows !== product(shape.slice(1)))
     throw new RangeError(`${name}: its recipe gives ${view.rows} rows`);
   if (view.type === "U8") throw new RangeError(`${name}: its recipe gives bytes`);
@@ -35,6 +36,7 @@ function convertible(tensor: BlueprintTensor, source: NamedTensors): Convertible
     shape,
     type: view.type,
     ...(view.type === "MXFP4" ? { keepAs: "MXFP4" } : unquantisedType(tensor) === "F32" && { keepAs: "F32" }),
+    ...(dequantisedFrom && { dequantisedFrom }),
     readRows: (target, firstRow) => view.readRows(target, firstRow),
   };
 }
@@ -135,6 +137,12 @@ class NamedTensors {
     if (!fits) throw new JaugeError("weights-type", this.facts(tensor, { type: tensor.type }));
     this.used.add(name);
     return tensor;
+  }
+
+  /** What blocks the numbers were that a recipe reads; undefined where none of them was one. */
+  blocksOf(recipe: Recipe): StoredTensor["dequantisedFrom"] {
+    const blocks = storedOf(recipe).map(({ name }) => this.byName.get(name)?.dequantisedFrom);
+    return blocks.find((type) => type !== undefined);
   }
 
   expectAllUsed(): void {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -8,8 +8,16 @@ import { assemble } from "../../../src/convert/architectures/assemble.js";
 import { knownModel } from "../../../src/convert/architectures/known.js";
 import { openModelSource, type SourceOptions } from "../../../src/convert/open.js";
 import { openCheckpoint } from "../../../src/convert/readers/open-checkpoint.js";
+import { writeGguf } from "../../../src/gguf/writer.js";
+import type { QuantizeKernels } from "../../../src/quantize/kernels.js";
 import { storiesPath, temporaryFolder } from "../../gguf/temporary.js";
-import { randomWeights } from "../architectures/random-model.js";
+import {
+  converted,
+  randomCheckpoint,
+  randomWeights,
+  rowsOf,
+  writeConverted,
+} from "../architectures/random-model.js";
 import { tinyConfigs } from "../architectures/tiny-configs.js";
 import type { MemoryTensor } from "../memory-checkpoint.js";
 import { safetensorsFile } from "../readers/checkpoint-files.js";
@@ -105,6 +113,78 @@ describe("a folder of Hugging Face's", () => {
   });
 });
 
+describe("a delta of a model that is converted already", () => {
+  const change = [...randomWeights(blueprint, 2)];
+  const checkpoint = randomCheckpoint(blueprint, 1);
+  const parts = converted(blueprint, checkpoint, "base");
+
+  it("is that of the original", async () => {
+    const folder = await writeFolder("original", randomWeights(blueprint, 1));
+    const delta = await writeFolder("change", change);
+    const gguf = temporary.path("original.gguf");
+    await writeConverted(gguf, blueprint, checkpoint);
+    const expected = await firstRows(delta, { base: folder });
+    expect(await firstRows(delta, { base: gguf })).toEqual(expected);
+  });
+
+  it("is added to what blocks stand for, and tells what they were", async () => {
+    const delta = await writeFolder("change-of-blocks", change);
+    const gguf = temporary.path("blocks.gguf");
+    const of = "blk.0.attn_q.weight";
+    const tensors = parts.tensors.map((tensor) => {
+      if (tensor.name !== of) return { ...tensor, data: () => rowsOf(tensor) };
+      const [columns = 0, rows = 0] = tensor.shape;
+      return {
+        ...tensor,
+        type: "Q8_0" as const,
+        data: async function* () {
+          yield new Uint8Array(rows * (columns / 32) * 34);
+        },
+      };
+    });
+    await writeGguf(gguf, { metadata: new Map(parts.metadata), tensors });
+    const asked: string[] = [];
+    // blocks of zeros
+    const kernels: QuantizeKernels = {
+      version: "test",
+      prepare: async () => {},
+      lane: ({ sourceBytes, targetBytes }) => ({
+        source: new Uint8Array(sourceBytes),
+        importance: new Float32Array(0),
+        async convert({ tensor, from, to, rows, rowElements }) {
+          asked.push(`${tensor} ${from} ${to}`);
+          return new Uint8Array(targetBytes).subarray(0, 4 * rows * rowElements);
+        },
+      }),
+    };
+    const model = await openModelSource(delta, { base: gguf }, kernels);
+    const marked = model.tensors.filter(({ dequantisedFrom }) => dequantisedFrom);
+    expect(marked.map(({ name, type, dequantisedFrom }) => [name, type, dequantisedFrom])).toEqual([
+      [of, "F32", "Q8_0"],
+    ]);
+    const alone = await openModelSource(delta);
+    const expected = alone.tensors.find(({ name }) => name === of)!;
+    const bytes = () => new Uint8Array(4 * expected.shape[0]! * expected.shape[1]!);
+    const [found, wanted] = [bytes(), bytes()];
+    await marked[0]!.readRows(found, 0);
+    await expected.readRows(wanted, 0);
+    expect(found).toEqual(wanted);
+    expect(new Set(asked)).toEqual(new Set([`${of} Q8_0 F32`]));
+    await Promise.all([model.close(), alone.close()]);
+  });
+
+  it("is refused by name where it is no LLaMA", async () => {
+    const delta = await writeFolder("change-of-another", change);
+    const gguf = temporary.path("qwen.gguf");
+    const { blueprint: other } = knownModel(tinyConfigs.qwen3!, "qwen3");
+    await writeConverted(gguf, other, randomCheckpoint(other, 1));
+    await expect(openModelSource(delta, { base: gguf })).rejects.toMatchObject({
+      code: "delta-base-converted",
+      facts: { architecture: "qwen3", base: gguf },
+    });
+  });
+});
+
 describe("Koala's delta, in a file of EasyLM's", () => {
   const base = [...randomWeights(blueprint, 1)];
   const change = [...randomWeights(blueprint, 2)];
@@ -155,6 +235,18 @@ describe("Koala's delta, in a file of EasyLM's", () => {
     expect(await firstRows(koala, { base: metaFolder })).toEqual({ ...expected, ...rope });
     // deltas of Hugging Face's take Meta's original as well
     expect(await firstRows(temporary.path("koala-hf"), { base: metaFolder })).toEqual(expected);
+  });
+
+  it("takes a tokenizer that is named where none lies beside it", async () => {
+    const koala = await temporary.file("koala_no_tokenizer", asEasyLm(change));
+    const folder = await writeFolder("no-tokenizer", base);
+    await rm(join(folder, "tokenizer.model"));
+    await expect(openModelSource(koala, { base: folder })).rejects.toMatchObject({
+      code: "tokenizer-missing",
+    });
+    const model = await openModelSource(koala, { base: folder, tokenizer: tokenizerModel });
+    expect(model.metadata.get("tokenizer.ggml.model")).toMatchObject({ value: "llama" });
+    await model.close();
   });
 
   it("is a model where there is a configuration beside it", async () => {
