@@ -95,6 +95,8 @@ async function convert(input: string, output: string, wanted: string): Promise<R
     "--allow-requantize",
     "--json",
   ];
+  // the page cache of the run before is free for this one, as it is for the copy
+  await rm(output, { force: true });
   return measured(() =>
     spawn(process.execPath, [cli, "convert", input, "-o", output, ...options], {
       stdio: ["ignore", "ignore", "inherit"],
