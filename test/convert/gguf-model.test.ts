@@ -79,6 +79,6 @@ describe("a GGUF file as the source of a conversion", () => {
   it("is refused where it is none", async () => {
     const path = temporary.path("none.gguf");
     await writeFile(path, "no model");
-    await expect(openModelSource(path)).rejects.toMatchObject({ code: "not-a-gguf" });
+    await expect(openModelSource(path)).rejects.toMatchObject({ code: "source-format-unknown" });
   });
 });
