@@ -40,10 +40,12 @@ const titles: Record<string, string> = {
   "Commands:": labels.commands,
 };
 
+/** What these make is a file: who reads along may leave. */
+const fileMakers = ["batch", "imatrix", "target", "convert", "quantize", "split", "merge", "adapter"];
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(exitCodes.ok);
-  throw error;
+  if (error.code !== "EPIPE") throw error;
+  if (!fileMakers.includes(process.argv[2] ?? "")) process.exit(exitCodes.ok);
 });
 process.on("uncaughtException", (error) => process.exit(fail(error, process.argv.slice(2), "jauge")));
 await main(process.argv.slice(2));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readGguf } from "../../src/gguf/reader.js";
 import { writeHollowGguf } from "../../src/gguf/writer.js";
-import { jauge, stories, temporaryFolder } from "./harness.js";
+import { ended, jauge, startJauge, stories, temporaryFolder } from "./harness.js";
 
 const folder = temporaryFolder();
 
@@ -34,6 +34,14 @@ it("convert tells a program what it does, by events", () => {
   const last = events.findLast(({ event }) => event === "progress");
   expect(last.bytes).toBe(last.totalBytes);
   expect(events.at(-1).bytes).toBe(readFileSync(output).length);
+});
+
+it("quantize goes on where nobody reads its events any more", async () => {
+  const output = join(folder, "unread.gguf");
+  const job = startJauge(["quantize", stories, output, "q8_0", "--json"]);
+  job.stdout!.once("data", () => job.stdout!.destroy());
+  expect(await ended(job)).toBe(0);
+  expect(existsSync(output)).toBe(true);
 });
 
 it("convert says at once what llama.cpp could not load, and leaves nothing behind", async () => {
