@@ -38,14 +38,16 @@ export const weightType: ValueParser<TensorTypeName> = (text, option) =>
 const tensorTypeWish: ValueParser<TensorTypeWish[]> = (text, option) => {
   const equals = text.lastIndexOf("=");
   const pattern = text.slice(0, equals);
-  const type = weightTypes.find((name) => name === text.slice(equals + 1).toUpperCase());
-  const refuse = () => invalid(option, text, expected.tensorType({ known: weightTypes.join(", ") }));
-  if (equals < 1 || !type) return refuse();
+  const named = text.slice(equals + 1);
+  const type = weightTypes.find((name) => name === named.toUpperCase());
+  const known = weightTypes.join(", ");
+  if (equals < 1) return invalid(option, text, expected.tensorType({ known }));
   try {
     new RegExp(pattern);
   } catch {
-    return refuse();
+    return invalid(option, text, expected.pattern({ pattern }));
   }
+  if (!type) return invalid(option, text, expected.typeOfTensors({ named, known }));
   return [{ pattern, type }];
 };
 

@@ -3,11 +3,14 @@ import { type ConversionRequest, type CopyRequest, planConversion } from "../con
 import { type PlannedSummary, runConversion } from "../convert/job.js";
 import { openModelSource } from "../convert/open.js";
 import { summaryOf } from "../convert/summary.js";
+import { JaugeError } from "../errors.js";
+import { tensorTypes } from "../gguf/tensor-types.js";
 import { defaultThreads } from "../hardware/cpu.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { sourceNotes } from "../messages/convert.js";
 import { localized } from "../messages/locale.js";
 import { readImportanceMatrix } from "../quantize/importance-matrix.js";
+import { mixes } from "../quantize/mixes.js";
 import { formatBytes, formatDecimal } from "../units.js";
 import type { TypeValues, WritingValues } from "./conversion-options.js";
 import { columns, LoadProgress, note, print } from "./terminal.js";
@@ -26,6 +29,17 @@ export function typeWishes(values: TypeValues): Omit<ConversionRequest["wishes"]
     ...(pure ? { pure } : {}),
     ...(allowRequantize ? { allowRequantize } : {}),
   };
+}
+
+/** Refuses a matrix where nothing is quantised that it could weigh. Errors: `option-unused`. */
+export function expectMatrixUsed({ source, wishes, importance }: ConversionRequest): void {
+  const { type, tensorTypes: named = [], outputType, embeddingType } = wishes;
+  const types = [type === "auto" ? "BF16" : mixes[type], outputType, embeddingType];
+  const isQuantised = [...types, ...named.map((wish) => wish.type)].some(
+    (type) => type !== undefined && tensorTypes[type].quantised,
+  );
+  if (importance !== undefined && !isQuantised)
+    throw new JaugeError("option-unused", { path: source, option: "--imatrix", reason: "plain" });
 }
 
 /** What the options say about writing. */

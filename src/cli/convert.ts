@@ -1,13 +1,14 @@
 import { Command } from "@commander-js/extra-typings";
 import { newRowRules } from "../convert/adapters/delta.js";
 import type { ConversionRequest } from "../convert/conversion.js";
+import { JaugeError } from "../errors.js";
 import { tensorTypes } from "../gguf/tensor-types.js";
 import { mergingMessages } from "../messages/adapters.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
 import { mixes } from "../quantize/mixes.js";
-import { runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
+import { expectMatrixUsed, runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
 import {
   addLibraryOptions,
   dryRunOption,
@@ -20,7 +21,7 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
-import { anyText, commaList, integer, oneOf, positive, scaledAdapters } from "./option-values.js";
+import { anyText, commaList, integer, oneOf, positive, scaledFolders } from "./option-values.js";
 
 const texts = localized(conversionMessages);
 const mergingTexts = localized(mergingMessages);
@@ -32,7 +33,7 @@ const convertOptions = {
 // The names are those of a run with adapters.
 const adapterOptions = {
   lora: list("--lora <FOLDER,...>", commaList(anyText)),
-  loraScaled: list("--lora-scaled <FOLDER:SCALE,...>", scaledAdapters),
+  loraScaled: list("--lora-scaled <FOLDER:SCALE,...>", scaledFolders),
   base: value("--base <MODEL>", anyText),
   newRows: value("--new-rows <RULE>", oneOf(newRowRules)),
 };
@@ -88,9 +89,11 @@ export function convertCommand(): CommandPart {
   };
 }
 
-/** Errors: those of `runConversion`. */
+/** Errors: `option-needs`; those of `expectMatrixUsed` and `runConversion`. */
 async function convert(source: string, values: ConvertValues): Promise<void> {
   const type = values.type ?? "Q4_K_M";
+  if (values.newRows !== undefined && values.base === undefined)
+    throw new JaugeError("option-needs", { option: "--new-rows", other: "--base" });
   const isQuantised = type !== "auto" && tensorTypes[mixes[type]].quantised;
   const request: ConversionRequest = {
     source,
@@ -102,6 +105,7 @@ async function convert(source: string, values: ConvertValues): Promise<void> {
     ...(values.imatrix === undefined ? {} : { importance: values.imatrix }),
     ...writingWishes(values),
   };
+  expectMatrixUsed(request);
   await (values.dryRun ? showPlan(request, values) : runJob(request, values));
 }
 

@@ -90,13 +90,19 @@ export const tensorPlacements: ValueParser<{ pattern: string; placement: string 
   });
 
 /** `path:scale[,…]`. The scale follows the last colon, because Windows paths have one too. */
-export const scaledAdapters: ValueParser<{ path: string; scale: number }[]> = (text, option) =>
-  commaList(anyText)(text, option).map((item) => {
-    const colon = item.lastIndexOf(":");
-    const scale = parseDecimal(item.slice(colon + 1));
-    if (colon < 1 || Number.isNaN(scale)) return invalid(option, text, expected.scaledAdapter());
-    return { path: item.slice(0, colon), scale };
-  });
+export const scaledAdapters = scaledPaths("scaledAdapter");
+/** The same of folders. */
+export const scaledFolders = scaledPaths("scaledFolder");
+
+function scaledPaths(form: "scaledAdapter" | "scaledFolder"): ValueParser<{ path: string; scale: number }[]> {
+  return (text, option) =>
+    commaList(anyText)(text, option).map((item) => {
+      const colon = item.lastIndexOf(":");
+      const scale = parseDecimal(item.slice(colon + 1));
+      if (colon < 1 || Number.isNaN(scale)) return invalid(option, text, expected[form]());
+      return { path: item.slice(0, colon), scale };
+    });
+}
 
 /** `TOKEN_ID+BIAS` or `TOKEN_ID-BIAS`; the bias may be `inf`. */
 export const logitBias: ValueParser<[token: number, bias: number][]> = (text, option) => {

@@ -3,7 +3,7 @@ import type { ConversionRequest } from "../convert/conversion.js";
 import { optionMessages } from "../messages/cli-options.js";
 import { conversionMessages } from "../messages/conversion-cli.js";
 import { localized } from "../messages/locale.js";
-import { runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
+import { expectMatrixUsed, runJob, showPlan, typeWishes, writingWishes } from "./conversion.js";
 import {
   addLibraryOptions,
   dryRunOption,
@@ -47,7 +47,7 @@ export function quantizeCommand(): CommandPart {
   return { command, tables: [quantizeOptions, typeOptions, writingOptions, libraryOptions] };
 }
 
-/** Errors: `option-invalid`; those of `runConversion`. */
+/** Errors: `option-invalid`; those of `expectMatrixUsed` and `runConversion`. */
 async function quantize(source: string, output: string, type: string, values: QuantizeValues): Promise<void> {
   const request: ConversionRequest = {
     source,
@@ -57,5 +57,6 @@ async function quantize(source: string, output: string, type: string, values: Qu
     ...(values.imatrix === undefined ? {} : { importance: values.imatrix }),
     ...writingWishes(values),
   };
+  expectMatrixUsed(request);
   await (values.dryRun ? showPlan(request, values) : runJob(request, values));
 }

@@ -47,7 +47,7 @@ type SplitValues = Values<typeof partOptions> & WritingValues;
 async function split(source: string, output: string, values: SplitValues): Promise<void> {
   const { maxSize: bytes, maxTensors: tensors } = values;
   if (bytes === undefined && tensors === undefined)
-    throw new JaugeError("option-missing", { command: "jauge split", option: "--max-size" });
+    throw new JaugeError("option-missing", { command: "jauge split", option: texts.split.limits });
   const division = { kind: "limited" as const, ...(bytes ? { bytes } : {}), ...(tensors ? { tensors } : {}) };
   await runJob({ copy: true, source, output, division, ...writingWishes(values) }, values);
 }

@@ -10,9 +10,11 @@ import { huggingFaceNames } from "./architectures/llama.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
 import { headsOf, readJson } from "./hugging-face.js";
+import type { UnstatedSettings } from "./legacy/metadata.js";
 import { metaBlueprint, parametersOf, tokenizerFolder } from "./meta-checkpoint.js";
 import type { ConvertibleModel, SourceNote } from "./model.js";
 import { isObject } from "./readers/bounded-json.js";
+import { expectUnsaid } from "./stated.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
@@ -21,11 +23,11 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  * alone: configuration and tokenizer are those of the base, or of the folder that it lies in.
  *
  * Errors: `checkpoint-alone`, `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
- * `file-unreadable`.
+ * `option-unused`, `file-unreadable`.
  */
 export async function openEasyLm(
   path: string,
-  options: TokenizerOptions & AdapterOptions = {},
+  options: TokenizerOptions & AdapterOptions & UnstatedSettings = {},
   kernels?: QuantizeKernels,
 ): Promise<ConvertibleModel> {
   const home = await homeOf(path, options.base ?? dirname(path));
@@ -87,11 +89,12 @@ interface Opened {
 async function opened(
   path: string,
   { folder, file }: Home,
-  options: AdapterOptions,
+  options: AdapterOptions & UnstatedSettings,
   kernels: QuantizeKernels | undefined,
 ): Promise<Opened> {
   const configPath = join(folder, file);
   if (file === "config.json") {
+    expectUnsaid(configPath, options);
     const config = await readJson(configPath);
     const { blueprint } = knownModel(config, configPath);
     const checkpoint = await openAdapted(path, options, headsOf(blueprint), kernels);
@@ -101,7 +104,7 @@ async function opened(
   const { n_heads: heads, n_kv_heads: kvHeads = heads } = parameters;
   const checkpoint = await openAdapted(path, options, { heads, kvHeads }, kernels);
   try {
-    const blueprint = metaBlueprint(parameters, checkpoint, configPath, huggingFaceNames);
+    const blueprint = metaBlueprint(parameters, checkpoint, configPath, options, huggingFaceNames);
     return { blueprint, checkpoint, config: {} };
   } catch (error) {
     await checkpoint.close();

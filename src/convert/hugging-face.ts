@@ -7,10 +7,12 @@ import { assemble } from "./architectures/assemble.js";
 import type { Blueprint } from "./architectures/blueprint.js";
 import { knownModel } from "./architectures/known.js";
 import { checkpointModel } from "./checkpoint-model.js";
+import type { UnstatedSettings } from "./legacy/metadata.js";
 import type { ConvertibleModel, SourceNote } from "./model.js";
 import { isObject, readJsonFile } from "./readers/bounded-json.js";
 import { FilePool } from "./readers/file-pool.js";
 import { float8Scales } from "./readers/scaled-float8-config.js";
+import { expectUnsaid } from "./stated.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 import { readTokenizer } from "./tokenizers/read-tokenizer.js";
 
@@ -18,15 +20,16 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  * Opens a folder as Hugging Face has them: config.json, weights, the tokenizer's files, generation_config.json. Adapters
  * and the base of a delta, which may be a checkpoint of Meta's, are added to the weights.
  *
- * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`,
+ * Errors: `source-config-…`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `adapter-…`, `delta-…`, `option-unused`,
  * `file-unreadable`.
  */
 export async function openHuggingFace(
   folder: string,
-  options: TokenizerOptions & AdapterOptions = {},
+  options: TokenizerOptions & AdapterOptions & UnstatedSettings = {},
   kernels?: QuantizeKernels,
 ): Promise<ConvertibleModel> {
   const path = join(folder, "config.json");
+  expectUnsaid(path, options);
   const parsed = await readJson(path);
   const { config, blueprint } = knownModel(parsed, path);
   const quantisation = config.object("quantization_config");

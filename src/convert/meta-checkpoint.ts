@@ -8,6 +8,7 @@ import { validate } from "./architectures/known.js";
 import { type LlamaNames, llama, metaNames } from "./architectures/llama.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { checkpointModel } from "./checkpoint-model.js";
+import type { UnstatedSettings } from "./legacy/metadata.js";
 import type { ConvertibleModel, SourceNote } from "./model.js";
 import { FilePool } from "./readers/file-pool.js";
 import { type MetaParameters, readMetaParameters } from "./readers/meta-parameters.js";
@@ -21,12 +22,15 @@ import { readTokenizer } from "./tokenizers/read-tokenizer.js";
  *
  * Errors: `source-config-invalid`, `weights-…`, `checkpoint-…`, `tokenizer-…`, `file-unreadable`.
  */
-export async function openMeta(folder: string, options: TokenizerOptions = {}): Promise<ConvertibleModel> {
+export async function openMeta(
+  folder: string,
+  options: TokenizerOptions & UnstatedSettings = {},
+): Promise<ConvertibleModel> {
   const path = join(folder, "params.json");
   const parameters = await parametersOf(path);
   const checkpoint = await openCheckpoint(folder);
   try {
-    const blueprint = metaBlueprint(parameters, checkpoint, path);
+    const blueprint = metaBlueprint(parameters, checkpoint, path, options);
     const tensors = assemble(blueprint, checkpoint);
     const notes: SourceNote[] = [];
     const tokenizer = await readTokenizer({
@@ -50,15 +54,22 @@ export async function openMeta(folder: string, options: TokenizerOptions = {}): 
 }
 
 /**
- * LLaMA as params.json describes it, with Meta's names or those given. What it leaves out is read off the weights.
+ * LLaMA as params.json describes it, with Meta's names or those given. What it leaves out is read off the weights, or
+ * as a person states it, who knows better than it as well.
  * Errors: `source-config-invalid`, `weights-missing`.
  */
 export function metaBlueprint(
-  parameters: MetaParameters,
+  written: MetaParameters,
   checkpoint: Checkpoint,
   path: string,
+  stated: UnstatedSettings = {},
   names: LlamaNames = metaNames,
 ): Blueprint {
+  const parameters: MetaParameters = {
+    ...written,
+    ...(stated.rmsEpsilon === undefined ? {} : { norm_eps: stated.rmsEpsilon }),
+    ...(stated.ropeFrequencyBase === undefined ? {} : { rope_theta: stated.ropeFrequencyBase }),
+  };
   const { dim, n_layers, n_heads, n_kv_heads = n_heads, norm_eps, rope_theta } = parameters;
   const config = new Config(path, {
     hidden_size: dim,
@@ -67,7 +78,7 @@ export function metaBlueprint(
     num_key_value_heads: n_kv_heads,
     intermediate_size: rowsOf(checkpoint, `${names.layers}0.${names.feedForward[0]}.weight`),
     vocab_size: rowsOf(checkpoint, `${names.embedding}.weight`),
-    max_position_embeddings: contextLength(parameters),
+    max_position_embeddings: stated.contextLength ?? contextLength(written),
     rms_norm_eps: norm_eps,
     rope_theta,
     ...(parameters.use_scaled_rope && { rope_scaling: scaledRope(parameters) }),

@@ -15,6 +15,7 @@ import type { ConvertibleModel } from "./model.js";
 import { headOf } from "./readers/file-head.js";
 import { isFlaxStream } from "./readers/flax.js";
 import { openGgufModel } from "./readers/gguf-model.js";
+import { expectUnsaid, underName } from "./stated.js";
 import type { TokenizerOptions } from "./tokenizer-options.js";
 
 /**
@@ -29,12 +30,20 @@ export type SourceOptions = LegacyOptions & TokenizerOptions & AdapterOptions;
  * EasyLM's; with `base`, the folder of a LoRA adapter. `kernels` turn blocks into numbers where an adapter or a delta is added to
  * them; to plan what becomes of a source needs none.
  * Errors: `source-remote`, `source-format-unknown`, `source-unconvertible`, `source-is-adapter`, `checkpoint-file-missing`, `adapter-…`,
- * `delta-…`, `checkpoint-alone`, `file-unreadable`; those of the reader.
+ * `delta-…`, `checkpoint-alone`, `option-unused`, `file-unreadable`; those of the reader.
  */
 export async function openModelSource(
   path: string,
   options: SourceOptions = {},
   kernels?: QuantizeKernels,
+): Promise<ConvertibleModel> {
+  return underName(await openKnown(path, options, kernels), options.name);
+}
+
+async function openKnown(
+  path: string,
+  options: SourceOptions,
+  kernels: QuantizeKernels | undefined,
 ): Promise<ConvertibleModel> {
   if (/^(https?:\/\/|hf:)/i.test(path)) throw new JaugeError("source-remote", { path });
   const found = await stat(path).catch((cause: unknown) => Promise.reject(unreadable(path, cause)));
@@ -48,7 +57,10 @@ export async function openModelSource(
   }
   if (isFlaxStream(head)) return openEasyLm(path, options, kernels);
   expectNoDelta(path, options);
-  if (!isLegacyGgml(head)) return merged(() => openGguf(path), options, kernels);
+  if (!isLegacyGgml(head)) return merged(() => openGguf(path, options), options, kernels);
+  // its tokenizer is SentencePiece's
+  if (options.pre !== undefined)
+    throw new JaugeError("option-unused", { path, option: "--pre", reason: "tokenizer" });
   // what is added to blocks is added to the file's own, finer values
   const finer = () => openLegacyGgml(path, { ...options, exact: true });
   return merged(() => openLegacyGgml(path, options), options, kernels, finer);
@@ -71,16 +83,23 @@ async function openFolder(
   const models = names.filter(
     (name) => name.endsWith(".gguf") && !/^mmproj|-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
   );
-  if (models.length === 1) return merged(() => openGgufModel(join(folder, models[0]!)), options, kernels);
+  if (models.length === 1) return merged(() => openGguf(join(folder, models[0]!), options), options, kernels);
   throw unknownFolder(folder, names) ?? new JaugeError("source-unconvertible", { path: folder });
 }
 
 /** What nothing else is, is taken for a GGUF. */
-async function openGguf(path: string): Promise<ConvertibleModel> {
-  try {
-    return await openGgufModel(path);
-  } catch (error) {
+async function openGguf(path: string, options: SourceOptions): Promise<ConvertibleModel> {
+  const model = await openGgufModel(path).catch((error: unknown) => {
     throw isJaugeError(error, "not-a-gguf") ? unrecognised(error) : error;
+  });
+  try {
+    expectUnsaid(path, options);
+    if (options.pre !== undefined)
+      throw new JaugeError("option-unused", { path, option: "--pre", reason: "stated" });
+    return model;
+  } catch (error) {
+    await model.close();
+    throw error;
   }
 }
 

@@ -31,6 +31,7 @@ export function settingsOf(choices: Choices): Record<string, string> {
   set("rms-epsilon", source.rmsEpsilon);
   set("rope-freq-base", source.ropeFrequencyBase);
   set("base", source.base);
+  set("new-rows", source.newRows);
   set("lora", source.loras?.map(({ path, scale }) => `${path}:${scale}`).join(", "));
   return settings;
 }

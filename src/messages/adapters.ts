@@ -166,7 +166,7 @@ const mergingEn = {
   options: {
     lora: "LoRA adapters of PEFT to merge into the weights (folders)",
     loraScaled: "LoRA adapters with a scale each",
-    base: "the model that the source is a delta of (Vicuna, Alpaca, Koala): a folder of Hugging Face's or Meta's",
+    base: "the model that the source is a delta of (Vicuna, Alpaca, Koala): a folder of Hugging Face's or Meta's, or a GGUF",
     newRows: "what a delta's base had for added tokens: zeros (Vicuna), mean (Alpaca)",
   },
 };
@@ -175,7 +175,7 @@ const mergingFr: typeof mergingEn = {
   options: {
     lora: "adaptateurs LoRA de PEFT à fusionner dans les poids (dossiers)",
     loraScaled: "adaptateurs LoRA, chacun avec un facteur",
-    base: "le modèle dont la source est un delta (Vicuna, Alpaca, Koala) : un dossier de Hugging Face ou de Meta",
+    base: "le modèle dont la source est un delta (Vicuna, Alpaca, Koala) : un dossier de Hugging Face ou de Meta, ou un GGUF",
     newRows: "ce que la base d'un delta avait pour les tokens ajoutés : zeros (Vicuna), mean (Alpaca)",
   },
 };

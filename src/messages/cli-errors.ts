@@ -1,5 +1,17 @@
 import type { ErrorText } from "./error-text.js";
 
+/** Why an option does nothing. */
+const unusedEn = {
+  stated: "the source says it itself",
+  tokenizer: "this kind of tokenizer has no choice of pre-tokenizers; byte-level BPE has",
+  plain: "no tensor is to be quantised",
+};
+const unusedFr: typeof unusedEn = {
+  stated: "la source le dit elle-même",
+  tokenizer: "cette sorte de tokenizer n'a pas le choix du pré-découpeur ; celle du BPE par octets l'a",
+  plain: "aucun tenseur n'est à quantifier",
+};
+
 const en = {
   "option-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({
     what: `${f.option} "${f.value}": expected ${f.expected}`,
@@ -16,6 +28,10 @@ const en = {
   "option-needs": (f: { option: string; other: string }): ErrorText => ({
     what: `${f.option} needs ${f.other}`,
     fix: `Add ${f.other}, or leave ${f.option} out.`,
+  }),
+  "option-unused": (f: { path: string; option: string; reason: keyof typeof unusedEn }): ErrorText => ({
+    what: `${f.path}: ${f.option} would change nothing: ${unusedEn[f.reason]}`,
+    fix: `Leave ${f.option} out.`,
   }),
   "option-missing": (f: { command: string; option: string }): ErrorText => ({
     what: `${f.command} needs ${f.option}`,
@@ -81,6 +97,10 @@ const fr: typeof en = {
   "option-needs": (f) => ({
     what: `${f.option} demande ${f.other}`,
     fix: `Ajoutez ${f.other}, ou retirez ${f.option}.`,
+  }),
+  "option-unused": (f) => ({
+    what: `${f.path} : ${f.option} ne changerait rien : ${unusedFr[f.reason]}`,
+    fix: `Retirez ${f.option}.`,
   }),
   "option-missing": (f) => ({
     what: `${f.command} a besoin de ${f.option}`,

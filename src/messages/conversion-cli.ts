@@ -14,6 +14,7 @@ const en = {
     description: "Divide a GGUF model into several files",
     input: "model file (GGUF)",
     output: "name the parts begin with: OUT-00001-of-00003.gguf",
+    limits: "--max-size or --max-tensors",
   },
   merge: {
     description: "Join the parts of a split GGUF model into one file",
@@ -33,9 +34,9 @@ const en = {
     pre: "name of the pre-tokenizer, where its fingerprint is unknown: llama-bpe, qwen2, …",
     tokenizer: "tokenizer.model, tokenizer.json or folder to take the tokenizer from",
     name: "the model's name",
-    contextLength: "tokens the model was trained for; GGML files of 2023 do not say",
-    rmsEpsilon: "epsilon of the RMS norms; GGML files of 2023 do not say",
-    ropeFreqBase: "base of RoPE's frequencies; GGML files of 2023 do not say",
+    contextLength: "tokens the model was trained for; for GGML files of 2023 and Meta's checkpoints",
+    rmsEpsilon: "epsilon of the RMS norms; for GGML files of 2023 and Meta's checkpoints",
+    ropeFreqBase: "base of RoPE's frequencies; for GGML files of 2023 and Meta's checkpoints",
     dryRun: "show what would be written, tensor by tensor, and write nothing",
     restart: "forget what an interrupted start has done",
     force: "replace a file that is there already",
@@ -49,6 +50,10 @@ const en = {
     mix: (f: { known: string }) => `one of ${f.known}`,
     tensorType: (f: { known: string }) =>
       `PATTERN=TYPE, with a regular expression over tensor names and one of ${f.known}`,
+    pattern: (f: { pattern: string }) =>
+      `a regular expression over tensor names before =, which "${f.pattern}" is not`,
+    typeOfTensors: (f: { named: string; known: string }) =>
+      `a type behind =, which "${f.named}" is not: one of ${f.known}`,
     size: "a size such as 2GB or 500MiB",
   },
   columns: {
@@ -85,6 +90,7 @@ const fr: typeof en = {
     description: "Divise un modèle GGUF en plusieurs fichiers",
     input: "fichier du modèle (GGUF)",
     output: "nom par lequel commencent les parties : OUT-00001-of-00003.gguf",
+    limits: "--max-size ou --max-tensors",
   },
   merge: {
     description: "Réunit les parties d'un modèle GGUF divisé en un fichier",
@@ -104,9 +110,10 @@ const fr: typeof en = {
     pre: "nom du pré-découpeur, où son empreinte est inconnue : llama-bpe, qwen2, …",
     tokenizer: "tokenizer.model, tokenizer.json ou dossier d'où prendre le tokenizer",
     name: "nom du modèle",
-    contextLength: "jetons de l'entraînement du modèle ; les fichiers GGML de 2023 ne le disent pas",
-    rmsEpsilon: "epsilon des normes RMS ; les fichiers GGML de 2023 ne le disent pas",
-    ropeFreqBase: "base des fréquences de RoPE ; les fichiers GGML de 2023 ne le disent pas",
+    contextLength:
+      "jetons de l'entraînement du modèle ; pour les fichiers GGML de 2023 et les modèles de Meta",
+    rmsEpsilon: "epsilon des normes RMS ; pour les fichiers GGML de 2023 et les modèles de Meta",
+    ropeFreqBase: "base des fréquences de RoPE ; pour les fichiers GGML de 2023 et les modèles de Meta",
     dryRun: "montre ce qui serait écrit, tenseur par tenseur, sans rien écrire",
     restart: "oublie ce qu'un début interrompu a fait",
     force: "remplace un fichier qui existe déjà",
@@ -120,6 +127,9 @@ const fr: typeof en = {
     mix: (f) => `un parmi ${f.known}`,
     tensorType: (f) =>
       `MOTIF=TYPE, avec une expression régulière sur les noms de tenseurs et un parmi ${f.known}`,
+    pattern: (f) =>
+      `une expression régulière sur les noms de tenseurs avant =, ce que « ${f.pattern} » n'est pas`,
+    typeOfTensors: (f) => `un type après =, ce que « ${f.named} » n'est pas : un parmi ${f.known}`,
     size: "une taille comme 2GB ou 500MiB",
   },
   columns: {

@@ -64,8 +64,8 @@ const en = {
     what: `${f.tensor}: has rows of ${f.rowLength} elements; at most ${f.limit} can be`,
     fix: "No known model has such rows: the file is most likely damaged. Download it again.",
   }),
-  "importance-needed": (f: { tensor: string; type: string }): ErrorText => ({
-    what: `${f.tensor}: ${f.type} is worth nothing without an importance matrix`,
+  "importance-needed": (f: { tensor: string; type: string; mix?: string }): ErrorText => ({
+    what: `${f.tensor}: ${f.type}${f.mix ? `, of the mix ${f.mix},` : ""} is worth nothing without an importance matrix`,
     fix: "Give one with --imatrix FILE (`jauge imatrix` computes it), or choose a type of more bits.",
   }),
   "importance-size": (f: { path: string; tensor: string; found: number; expected: number }): ErrorText => ({
@@ -182,7 +182,7 @@ const fr: typeof en = {
     fix: "Aucun modèle connu n'a de telles lignes : le fichier est sans doute abîmé. Téléchargez-le de nouveau.",
   }),
   "importance-needed": (f) => ({
-    what: `${f.tensor} : ${f.type} ne vaut rien sans matrice d'importance`,
+    what: `${f.tensor} : ${f.type}${f.mix ? `, du mélange ${f.mix},` : ""} ne vaut rien sans matrice d'importance`,
     fix: "Donnez-en une avec --imatrix FICHIER (`jauge imatrix` la calcule), ou choisissez un type de plus de bits.",
   }),
   "importance-size": (f) => ({

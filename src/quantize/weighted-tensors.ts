@@ -2,7 +2,7 @@ import { JaugeError } from "../errors.js";
 import type { TensorTypeName } from "../gguf/tensor-types.js";
 import type { ImportanceMatrix } from "./importance-matrix.js";
 import { isEmbedding } from "./mix-rules.js";
-import type { MixName } from "./mixes.js";
+import { type MixName, needsImportanceMatrix } from "./mix-table.js";
 
 /** Types whose quantisation takes the weights as given, whatever the tensor: ggml aborts without. */
 const alwaysNeeded = new Set<TensorTypeName>(["IQ2_XXS", "IQ2_XS", "IQ1_S"]);
@@ -29,7 +29,11 @@ export function weightedTensors(
     else if (found !== undefined && !isEmbedding(name))
       throw new JaugeError("importance-size", { path: matrix!.path, tensor: name, found, expected });
     if (!weighted.has(name) && needsImportance(name, type, mix))
-      throw new JaugeError("importance-needed", { tensor: name, type });
+      throw new JaugeError("importance-needed", {
+        ...{ tensor: name, type },
+        // a mix has types of other names than its own
+        ...(mix !== "auto" && mix !== type && needsImportanceMatrix(mix) ? { mix } : {}),
+      });
   }
   return weighted;
 }

@@ -90,9 +90,25 @@ it("a dry run shows every tensor and writes nothing", () => {
 
 it("split and merge go there and back, and say what is missing", () => {
   const parts = join(folder, "part");
-  expect(jauge(["split", stories, parts]).status).toBe(2);
+  const unlimited = jauge(["split", stories, parts]);
+  expect(unlimited.status).toBe(2);
+  expect(unlimited.stderr).toContain("--max-size or --max-tensors");
   expect(jauge(["split", stories, parts, "--max-tensors", "30"]).status).toBe(0);
   const merged = join(folder, "merged.gguf");
   expect(jauge(["merge", `${parts}-00002-of-00002.gguf`, merged]).status).toBe(0);
   expect(jauge(["merge", merged, join(folder, "twice.gguf")]).status).toBe(3);
+});
+
+it("options that would do nothing are refused, and of a wrong one the part that is wrong is named", () => {
+  const refused = (...options: string[]) => {
+    const { status, stderr } = jauge(["convert", stories, "-o", join(folder, "no.gguf"), ...options]);
+    expect(status).toBe(2);
+    return stderr;
+  };
+  expect(refused("--new-rows", "mean")).toContain("--new-rows needs --base");
+  expect(refused("--type", "auto", "--imatrix", "none")).toContain("--imatrix would change nothing");
+  expect(refused("--rms-epsilon", "1e-6")).toContain("--rms-epsilon would change nothing");
+  expect(refused("--lora-scaled", "lora:abc")).toContain("FOLDER:SCALE");
+  expect(refused("--tensor-type", "(ffn=Q4_K")).toContain('which "(ffn" is not');
+  expect(refused("--tensor-type", "ffn=Q9_Z")).toContain('which "Q9_Z" is not');
 });

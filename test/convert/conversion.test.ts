@@ -151,6 +151,9 @@ describe("the types of a conversion", () => {
     expect(codeOf(() => weightedTensors(tensor("b.weight", "Q2_K"), "Q2_K_S", matrix(512)))).toBe(
       "importance-needed",
     );
+    // of a mix with a name of its own, both are named
+    const mixed = () => weightedTensors(tensor("a.weight", "IQ2_S"), "IQ2_M", undefined);
+    expect(mixed).toThrow(/IQ2_S, of the mix IQ2_M, is worth nothing/);
     // ggml aborts without, whatever the tensor
     expect(codeOf(() => weightedTensors(tensor("output.weight", "IQ2_XS"), "Q4_0", undefined))).toBe(
       "importance-needed",

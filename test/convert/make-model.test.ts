@@ -4,6 +4,8 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type MakeOptions, makeFiles } from "../../src/convert/make-model.js";
+import { settingsOf } from "../../src/convert/settings.js";
+import { underName } from "../../src/convert/stated.js";
 import { isJaugeError, JaugeError } from "../../src/errors.js";
 import { readModel } from "../../src/gguf/model-file.js";
 import { readGguf } from "../../src/gguf/reader.js";
@@ -193,6 +195,14 @@ describe("an interrupted conversion", () => {
     const named = "type was Q8_0, now Q4_K_M, pure was true, now not given, name was not given, now new";
     expect(await different(shorter, { settings })).toBe(named);
     expect(await different(touched, { settings })).toBe(named);
+    const wished = {
+      wishes: { type: "Q8_0", pure: true },
+      division: { kind: "whole", order: "source" },
+    } as const;
+    const renamed = settingsOf({ ...wished, sourceOptions: { name: "new" } });
+    expect(await different(underName(model, "new"), { settings: renamed })).toBe(
+      "name was not given, now new",
+    );
     await writeFile(`${path}.part.json`, '{"jauge":"conv');
     expect(await codeOf(makeFiles(model, asItIs(path, model), options))).toBe("conversion-different");
     await makeFiles(shorter, asItIs(path, shorter), { ...options, restart: true });

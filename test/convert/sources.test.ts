@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { knownModel } from "../../src/convert/architectures/known.js";
 import type { ConvertibleModel } from "../../src/convert/model.js";
-import { openModelSource } from "../../src/convert/open.js";
+import { openModelSource, type SourceOptions } from "../../src/convert/open.js";
 import { writeGguf } from "../../src/gguf/writer.js";
 import { failure } from "../engine/harness.js";
 import { storiesPath, temporaryFolder } from "../gguf/temporary.js";
@@ -270,6 +270,50 @@ describe("a checkpoint of Meta's", () => {
     expect(keys(ours)).toEqual(keys(theirs));
     expect(text(ours, "tokenizer.ggml.model")).toBe("llama");
     await Promise.all([ours.close(), theirs.close()]);
+    const stated = await openModelSource(folder, {
+      ...{ name: "Mine", contextLength: 4000, rmsEpsilon: 1e-6, ropeFrequencyBase: 20_000 },
+    });
+    await stated.close();
+    expect(text(stated, "general.name")).toBe("Mine");
+    expect(text(stated, "llama.context_length")).toBe(4000);
+    expect(text(stated, "llama.attention.layer_norm_rms_epsilon")).toBeCloseTo(1e-6, 12);
+    expect(text(stated, "llama.rope.freq_base")).toBe(20_000);
+  });
+});
+
+describe("what a person says of a source", () => {
+  it("is its name, whatever it is", async () => {
+    const folder = await writeFolder("nameless", { "config.json": config }, randomWeights(blueprint));
+    for (const path of [folder, storiesPath]) {
+      const model = await openModelSource(path, { name: "Another" });
+      expect(text(model, "general.name")).toBe("Another");
+      await model.close();
+    }
+  });
+
+  it("is refused where the source says it, or has no use for it", async () => {
+    const folder = await writeFolder("stating", { "config.json": config }, randomWeights(blueprint));
+    const refused = async (path: string, options: SourceOptions) => {
+      const { code, facts } = await failure(openModelSource(path, options));
+      expect(code).toBe("option-unused");
+      return facts;
+    };
+    for (const path of [folder, storiesPath]) {
+      expect(await refused(path, { contextLength: 1 })).toMatchObject({
+        option: "--context-length",
+        reason: "stated",
+      });
+      expect(await refused(path, { rmsEpsilon: 1 })).toMatchObject({ option: "--rms-epsilon" });
+      expect(await refused(path, { ropeFrequencyBase: 1 })).toMatchObject({ option: "--rope-freq-base" });
+    }
+    expect(await refused(folder, { pre: "llama-bpe" })).toMatchObject({
+      option: "--pre",
+      reason: "tokenizer",
+    });
+    expect(await refused(storiesPath, { pre: "llama-bpe" })).toMatchObject({
+      option: "--pre",
+      reason: "stated",
+    });
   });
 });
 

@@ -4,7 +4,7 @@ import type { LegacyFile } from "./header.js";
 import { malformed, problems } from "./problems.js";
 import type { Sizes } from "./tensors.js";
 
-/** What no GGML file of 2023 says. */
+/** What no GGML file of 2023 says, and Meta's checkpoints say in part; the defaults are those of the former. */
 export interface UnstatedSettings {
   /**
    * Tokens the model was trained for. Absent: 4096 with grouped-query attention, which LLaMA 2 brought, 2048 otherwise.

@@ -34,11 +34,14 @@ export interface TokenizerRequest {
  * The metadata of a model's tokenizer: all keys `tokenizer.…` of its GGUF, as llama.cpp v0.5.0's converter writes them
  * but for what docs/TOKENIZERS.md names.
  *
- * Errors: `tokenizer-…`, `file-unreadable`.
+ * Errors: `tokenizer-…`, `option-unused` for `pre`, `file-unreadable`.
  */
 export async function readTokenizer(request: TokenizerRequest): Promise<Map<string, MetadataValue>> {
   const folder = await TokenizerFolder.open(request.folder, request.tokenizer);
   const found = await readVocabulary(folder, request);
+  // kinds that have no choice of a pre-tokenizer take no name of one
+  if (request.pre !== undefined && found.keys.get("tokenizer.ggml.pre")?.value !== request.pre)
+    throw new JaugeError("option-unused", { path: folder.path, option: "--pre", reason: "tokenizer" });
   const tokens = found.keys.get("tokenizer.ggml.tokens");
   const tokenCount = tokens?.type === "array" ? tokens.value.count : 0;
   const { config } = request;
