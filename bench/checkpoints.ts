@@ -4,10 +4,19 @@ import { type ModelShape, shapes } from "./generate-model.js";
 import { fromRoot } from "./paths.js";
 import { Random } from "./random.js";
 
-/** Shapes of checkpoints: `65b` is LLaMA's largest of 2023, 130 GB of 16-bit weights. */
+/** Shapes of checkpoints: `3b` is OpenLLaMA's, `65b` LLaMA's largest of 2023, 130 GB of 16-bit weights. */
 export const checkpointShapes = {
   "1b": shapes["1b"],
   tiny: shapes.tiny,
+  "3b": {
+    hidden: 3200,
+    layers: 26,
+    heads: 32,
+    kvHeads: 32,
+    feedForward: 8640,
+    vocabulary: 32_000,
+    contextLength: 2048,
+  },
   "65b": {
     hidden: 8192,
     layers: 80,
