@@ -10,7 +10,7 @@ import { formatBytes } from "../units.js";
 import { writingOptions } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, type Values, value } from "./option-spec.js";
-import { anyText } from "./option-values.js";
+import { anyText, fileName } from "./option-values.js";
 import { pick } from "./options.js";
 import { print } from "./terminal.js";
 
@@ -20,7 +20,7 @@ const descriptions = localized(optionMessages);
 // The names are those of convert_lora_to_gguf.py.
 const adapterOptions = {
   base: value("--base <MODEL>", anyText),
-  output: value("-o, --output <FILE>", anyText, ["--outfile"]),
+  output: value("-o, --output <FILE>", fileName, ["--outfile"]),
   ...pick(writingOptions, "force"),
 };
 

@@ -3,7 +3,7 @@ import type { ModelOutline } from "../gguf/outline.js";
 import type { LoadOptions } from "../model.js";
 import { usualPooling } from "../plan/embedding.js";
 import { type OptionSpec, optionName, toggle, type Values, value } from "./option-spec.js";
-import { anyText, integer, oneOf } from "./option-values.js";
+import { anyText, fileName, integer, oneOf } from "./option-values.js";
 import {
   type AnswerValues,
   answerOptions,
@@ -20,7 +20,7 @@ import {
 
 /** What `jauge batch` takes beside what `jauge run` does. */
 export const batchOptions = {
-  output: value("-o, --output <FILE>", anyText),
+  output: value("-o, --output <FILE>", fileName),
   template: value("--template <TEXT>", anyText),
   chatTemplate: value("--chat-template <NAME|FILE>", anyText, ["--chat-template-file"]),
   inputFormat: value("--input-format <jsonl|csv|tsv|text>", oneOf(inputFormats)),

@@ -59,7 +59,7 @@ export function compareCommand(): CommandPart {
 }
 
 async function compare(paths: string[], values: CompareValues): Promise<void> {
-  for (const path of paths) requireModel(path);
+  for (const path of paths) requireModel(path, { isPromptless: true });
   const text = await readTextFile(values.text ?? shippedTextPath);
   const measured: ModelFigures[] = [];
   try {

@@ -21,13 +21,13 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, list, type Values, value } from "./option-spec.js";
-import { anyText, commaList, integer, oneOf, positive, scaledFolders } from "./option-values.js";
+import { anyText, commaList, fileName, integer, oneOf, positive, scaledFolders } from "./option-values.js";
 
 const texts = localized(conversionMessages);
 const mergingTexts = localized(mergingMessages);
 const descriptions = localized(optionMessages);
 const convertOptions = {
-  output: value("-o, --output <FILE>", anyText, ["--outfile"]),
+  output: value("-o, --output <FILE>", fileName, ["--outfile"]),
   type: value("--type <TYPE>", mixOrAuto, ["--outtype"]),
 };
 // The names are those of a run with adapters.

@@ -22,7 +22,10 @@ type Category = keyof typeof exitCodes;
 /** What begins the codes of each category; the first that matches decides, all others are failures. */
 const categories: [Category, RegExp][] = (
   [
-    ["interrupted", "cancelled conversion-interrupted importance-interrupted compare-interrupted"],
+    [
+      "interrupted",
+      "cancelled conversion-interrupted importance-interrupted compare-interrupted target-interrupted",
+    ],
     ["crash", "host-crashed decode-failed conversion-crashed"],
     ["memory", "out-of-memory context-failed embeddings-beyond-budget plan-does-not-fit plan-exceeded"],
     ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
@@ -38,7 +41,7 @@ const categories: [Category, RegExp][] = (
       "backend-unknown budget- command- compare-vocabulary conversation- device- embeddings- grammar-",
     ],
     ["usage", "importance- input- json- option plan- profile- prompt- request- sampling- setting- template-"],
-    ["usage", "target-too-small text- token- usage-"],
+    ["usage", "target- text- token- usage-"],
   ] as const
 ).map(([category, beginnings]) => [category, new RegExp(`^(${beginnings.replaceAll(" ", "|")})`)]);
 

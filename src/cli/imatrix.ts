@@ -12,7 +12,7 @@ import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
 import { requireModel } from "./open-model.js";
 import { addOptions, type CommandPart, list, toggle, type Values, value } from "./option-spec.js";
-import { anyText, integer, oneOf } from "./option-values.js";
+import { fileName, integer, oneOf } from "./option-values.js";
 import { type OutputValues, outputOptions } from "./options.js";
 import {
   addScoringOptions,
@@ -30,7 +30,7 @@ const descriptions = localized(optionMessages);
 
 // The names are those of llama-imatrix, where it has the option.
 const imatrixOptions = {
-  output: value("-o, --output <FILE>", anyText, ["--output-file"]),
+  output: value("-o, --output <FILE>", fileName, ["--output-file"]),
   format: value("--format <gguf|legacy>", oneOf(["gguf", "legacy"])),
   ctxSize: value("-c, --ctx-size <N>", integer(32, 65_536)),
   chunks: value("--chunks <N>", integer(1, 1_000_000)),
@@ -72,7 +72,7 @@ async function imatrix(
   textPath: string | undefined,
   values: ImatrixValues,
 ): Promise<void> {
-  requireModel(modelPath);
+  requireModel(modelPath, { isPromptless: true });
   const outputPath = values.output ?? "imatrix.gguf";
   if (values.resume && values.inFile?.length)
     throw new JaugeError("options-conflict", { option: "--resume", other: "--in-file" });

@@ -1,5 +1,6 @@
+import { basename, dirname } from "node:path";
 import { Command } from "@commander-js/extra-typings";
-import { isJaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { unrecognised } from "../gguf/other-formats.js";
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
@@ -33,6 +34,8 @@ async function look(path: string, listTensors: boolean): Promise<{ json: object;
   } catch (error) {
     if (!isOtherSource(error)) throw error;
     const inspection = await inspectSource(path).catch((other) => {
+      if (isJaugeError(other, "checkpoint-unrecognised") && isConfiguration(path))
+        throw new JaugeError("source-is-configuration", { path, folder: dirname(path) }, { cause: other });
       // a file that nobody knows is best described by what it looks like
       throw isJaugeError(other, "checkpoint-unrecognised") && isJaugeError(error, "not-a-gguf")
         ? unrecognised(error)
@@ -40,4 +43,9 @@ async function look(path: string, listTensors: boolean): Promise<{ json: object;
     });
     return { json: sourceAsJson(inspection), lines: describeSource(inspection, listTensors) };
   }
+}
+
+/** Whether a file of this name says what a model is, beside its weights. */
+function isConfiguration(path: string): boolean {
+  return ["config.json", "params.json", "adapter_config.json"].includes(basename(path));
 }

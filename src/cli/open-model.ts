@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { JaugeError } from "../errors.js";
 import { cliMessages } from "../messages/cli.js";
@@ -15,13 +15,15 @@ const { run: texts } = localized(cliMessages);
 const planNotes = localized(planTexts);
 
 /**
- * Refuses what is not on this disk: weights are read from there. Errors: `model-missing`; `model-remote` for an address,
- * which `jauge plan` takes.
+ * Refuses what is not on this disk: weights are read from there. `isPromptless`: the command takes no text that may have
+ * been taken for a path. Errors: `model-missing`, `model-is-folder`; `model-remote` for an address, which `jauge plan` takes.
  */
-export function requireModel(path: string): void {
-  if (existsSync(path)) return;
+export function requireModel(path: string, { isPromptless }: { isPromptless?: boolean } = {}): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new JaugeError("model-is-folder", { path });
+  if (found) return;
   const address = webAddress(path);
-  if (!address) throw new JaugeError("model-missing", { path });
+  if (!address) throw new JaugeError("model-missing", { path, ...(isPromptless && { isPromptless }) });
   const isModel = /\.gguf$/i.test(fileNameOf(address));
   throw new JaugeError("model-remote", {
     path: address.path,

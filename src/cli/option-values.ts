@@ -16,6 +16,9 @@ export type ValueParser<T> = (text: string, option: string) => T;
 
 export const anyText: ValueParser<string> = (text) => text;
 
+export const fileName: ValueParser<string> = (text, option) =>
+  text === "" ? invalid(option, text, expected.fileName()) : text;
+
 export function integer(low: number, high: number): ValueParser<number> {
   return (text, option) => {
     const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;

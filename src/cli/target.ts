@@ -2,7 +2,7 @@ import { Command } from "@commander-js/extra-typings";
 import type { ConversionRequest } from "../convert/conversion.js";
 import { runMeasurement } from "../convert/job.js";
 import type { Measurement, MeasureProgress } from "../convert/measure-types.js";
-import { JaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
 import { type TensorTypeName, tensorElements } from "../gguf/tensor-types.js";
 import { defaultThreads } from "../hardware/cpu.js";
 import { optionMessages } from "../messages/cli-options.js";
@@ -23,7 +23,7 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, toggle, type Values, value } from "./option-spec.js";
-import { anyText, commaList, integer, invalid, type ValueParser } from "./option-values.js";
+import { anyText, commaList, fileName, integer, invalid, type ValueParser } from "./option-values.js";
 import { described, interruptSignal } from "./scoring-options.js";
 import { columns, LoadProgress, note, print } from "./terminal.js";
 import { jaugeVersion } from "./version.js";
@@ -39,7 +39,7 @@ const fileSize: ValueParser<number> = (text, option) => {
 
 const targetOptions = {
   size: value("--size <SIZE>", fileSize),
-  output: value("-o, --output <FILE>", anyText),
+  output: value("-o, --output <FILE>", fileName),
   imatrix: value("--imatrix <FILE>", anyText),
   types: value("--types <TYPE,...>", commaList(weightType)),
   sampledElements: value("--sampled-elements <N>", integer(256, 2 ** 24)),
@@ -72,7 +72,7 @@ export function targetCommand(): CommandPart {
   return { command, tables: [targetOptions, writingOptions, libraryOptions] };
 }
 
-/** Errors: `option-missing`, `target-too-small`; those of `runMeasurement` and `runConversion`. */
+/** Errors: `option-missing`, `target-too-small`, `target-interrupted`; those of `runMeasurement` and `runConversion`. */
 async function target(source: string, values: TargetValues): Promise<void> {
   const { size, output, imatrix } = values;
   if (size === undefined)
@@ -132,9 +132,18 @@ async function measure(source: string, values: TargetValues): Promise<Measuremen
         ...(values.verbose ? { onLog: note } : {}),
       },
     );
+  } catch (error) {
+    throw explained(error);
   } finally {
     bar?.done();
   }
+}
+
+/** What is to be done about it here, where there is no --type and nothing to continue. */
+function explained(error: unknown): unknown {
+  if (isJaugeError(error, "cancelled")) return new JaugeError("target-interrupted", {});
+  if (!isJaugeError(error, "requantise-refused")) return error;
+  return new JaugeError("requantise-refused", { ...error.facts, isTarget: true });
 }
 
 /** Quantising to these types searches a table of patterns for every block. */

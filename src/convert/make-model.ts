@@ -169,7 +169,7 @@ async function earlierWork(
   const found = await readJournal(journalPath);
   const hasPart = await exists(partialPath(first));
   if (found === "damaged" || (found === undefined && hasPart))
-    throw new JaugeError("conversion-different", { path: first, difference: localized(differences).damaged });
+    throw new JaugeError("conversion-journal-unreadable", { path: first });
   if (found) {
     const difference = differenceOf(found, begun);
     if (difference !== undefined) throw new JaugeError("conversion-different", { path: first, difference });

@@ -3,7 +3,7 @@ import { type TensorTypeName, tensorBytes, tensorTypes } from "../gguf/tensor-ty
 import { type ImportanceMatrix, readImportanceMatrix } from "../quantize/importance-matrix.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { isQuantisable } from "../quantize/quantisable.js";
-import { needsImportance } from "../quantize/weighted-tensors.js";
+import { needsImportance, needsMatrix } from "../quantize/weighted-tensors.js";
 import { checkOutput } from "./check-output.js";
 import { type ConversionRequest, planConversion } from "./conversion.js";
 import type { ConvertibleModel, ConvertibleTensor } from "./model.js";
@@ -16,7 +16,7 @@ import { isWeighted, sampleLanes, TensorSample } from "./tensor-sample.js";
 export interface MeasureRequest
   extends Pick<ConversionRequest, "source" | "sourceOptions" | "importance" | "threads"> {
   measure: true;
-  /** Types to try where a tensor's rows can have them; those that are worth it where absent. */
+  /** The only types to try, where a tensor's rows can have them; those that are worth it where absent. */
   types?: readonly TensorTypeName[];
   /** Elements of each tensor that are quantised to see what is lost. */
   sampledElements: number;
@@ -80,9 +80,11 @@ const alignment = 32;
  * any size and scale can be compared: with h the mean square of each column's input (the importance matrix; 1 where
  * there is none) it is the expected ‖(W − Ŵ)x‖² / ‖Wx‖² for inputs whose columns are not correlated.
  *
- * Errors: those of `openModelSource`, `readImportanceMatrix` and `checkOutput`, `requantise-refused`, `cancelled`.
+ * Errors: `target-type-unweighted`; those of `openModelSource`, `readImportanceMatrix` and `checkOutput`,
+ * `requantise-refused`, `cancelled`.
  */
 export async function measureTypes(request: MeasureRequest, hooks: MeasureHooks): Promise<Measurement> {
+  checkTypes(request);
   const model = await openModelSource(request.source, request.sourceOptions, hooks.kernels);
   try {
     const { importance } = request;
@@ -137,9 +139,16 @@ async function measureTensor(
   return { name, shape, from, weighted: sample.weighted, types };
 }
 
+/** Refuses a named type that no tensor may have: left out, nobody would learn it. Errors: `target-type-unweighted`. */
+function checkTypes({ types = [], importance }: MeasureRequest): void {
+  const refused = importance === undefined ? types.find(needsMatrix) : undefined;
+  if (refused !== undefined) throw new JaugeError("target-type-unweighted", { type: refused });
+}
+
 /**
- * The types a tensor can have, each once: those asked for, but for what is nothing without its columns' weights, and
- * what it is where nothing is quantised.
+ * The types a tensor can have, each once: those asked for, else the usual ones and what it is where nothing is quantised.
+ * What is nothing without its columns' weights is left out where a matrix does not weigh them; a tensor that no type is
+ * left for stays unquantised.
  */
 function candidatesOf(
   { name, shape }: ConvertibleTensor,
@@ -152,7 +161,8 @@ function candidatesOf(
   const fits = (type: TensorTypeName) =>
     (shape[0] ?? 1) % tensorTypes[type].blockElements === 0 &&
     (weighted || !needsImportance(name, type, "Q8_0"));
-  return [...new Set([...wished.filter(fits), unquantised])];
+  const fitting = wished.filter(fits);
+  return [...new Set(types && fitting.length > 0 ? fitting : [...fitting, unquantised])];
 }
 
 /** Whether a mix may give a tensor another type. */

@@ -177,10 +177,14 @@ class Output {
   }
 }
 
-/** The `file-unwritable` error of a failed system call. */
+/**
+ * The `file-unwritable` error of a failed system call. What is made anew lacks nothing but its folder; only a renaming
+ * can lack the file.
+ */
 export function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
   const reasons: Record<string, string> = localized(fileReasons);
-  const reason =
-    reasons[(cause as NodeJS.ErrnoException)?.code ?? ""] ?? String((cause as Error)?.message ?? cause);
+  const { code = "", syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  const isFolder = code === "ENOENT" && syscall !== "rename";
+  const reason = reasons[isFolder ? "noFolder" : code] ?? String((cause as Error)?.message ?? cause);
   return new JaugeError("file-unwritable", { path, reason }, { cause });
 }

@@ -20,6 +20,10 @@ const en = {
     what: `${f.path}: is not whole: it ends after ${formatBytes(f.fileBytes)}, and ${f.field} takes ${formatBytes(f.missingBytes)} more`,
     fix: "The download or copy stopped early. Download the file again.",
   }),
+  "checkpoint-cut-short": (f: { path: string; fileBytes: number }): ErrorText => ({
+    what: `${f.path}: is not whole: it ends after ${formatBytes(f.fileBytes)}, without the list of what it holds`,
+    fix: "The download or copy stopped early. Download the file again.",
+  }),
   "checkpoint-unsupported": (f: { path: string; field: string; problem: string }): ErrorText => ({
     what: `${placed(f)}: ${f.problem}`,
     fix: "Save the model's plain weights again with torch.save or as safetensors, or take another publication of it.",
@@ -53,6 +57,10 @@ const fr: typeof en = {
   }),
   "checkpoint-truncated": (f) => ({
     what: `${f.path} : n'est pas entier : il s'arrête après ${formatBytes(f.fileBytes)}, et ${f.field} en demande ${formatBytes(f.missingBytes)} de plus`,
+    fix: "Le téléchargement ou la copie s'est arrêté trop tôt. Téléchargez le fichier de nouveau.",
+  }),
+  "checkpoint-cut-short": (f) => ({
+    what: `${f.path} : n'est pas entier : il s'arrête après ${formatBytes(f.fileBytes)}, sans la liste de ce qu'il contient`,
     fix: "Le téléchargement ou la copie s'est arrêté trop tôt. Téléchargez le fichier de nouveau.",
   }),
   "checkpoint-unsupported": (f) => ({

@@ -45,9 +45,13 @@ const en = {
     what: `There is no command "${f.command}"`,
     fix: `Commands: ${f.known}. To use it as a prompt: jauge run -p "${f.command}"`,
   }),
-  "model-missing": (f: { path: string }): ErrorText => ({
+  "model-missing": (f: { path: string; isPromptless?: boolean }): ErrorText => ({
     what: `${f.path}: there is no such model file`,
-    fix: 'Check the path. For a prompt to the embedded model: jauge run -p "…"',
+    fix: `Check the path.${f.isPromptless ? "" : ' For a prompt to the embedded model: jauge run -p "…"'}`,
+  }),
+  "model-is-folder": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: is a folder, and no model file`,
+    fix: `Make one file of it first: jauge convert ${f.path} -o model.gguf. Where it holds a .gguf file, name that.`,
   }),
   "model-remote": (f: { path: string; url?: string }): ErrorText => ({
     what: `${f.path}: is on the web; what reads weights needs them on this disk`,
@@ -116,7 +120,11 @@ const fr: typeof en = {
   }),
   "model-missing": (f) => ({
     what: `${f.path} : ce fichier de modèle n'existe pas`,
-    fix: 'Vérifiez le chemin. Pour une invite au modèle embarqué : jauge run -p "…"',
+    fix: `Vérifiez le chemin.${f.isPromptless ? "" : ' Pour une invite au modèle embarqué : jauge run -p "…"'}`,
+  }),
+  "model-is-folder": (f) => ({
+    what: `${f.path} : est un dossier, pas un fichier de modèle`,
+    fix: `Faites-en d'abord un fichier : jauge convert ${f.path} -o model.gguf. S'il contient un fichier .gguf, nommez-le.`,
   }),
   "model-remote": (f) => ({
     what: `${f.path} : est sur le web ; ce qui lit des poids les veut sur ce disque`,

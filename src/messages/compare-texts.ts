@@ -1,3 +1,6 @@
+const windowsEn = (count: number) => `${count} ${count === 1 ? "window" : "windows"}`;
+const windowsFr = (count: number) => `${count} ${count === 1 ? "fenêtre" : "fenêtres"}`;
+
 const en = {
   stopping: "stopping after this window; Ctrl-C again ends at once…",
   imatrix: {
@@ -17,7 +20,7 @@ const en = {
     progress: (f: { chunk: number; chunks: number; perplexity: string; speed: string }) =>
       `window ${f.chunk} of ${f.chunks}, perplexity ${f.perplexity}, ${f.speed} tokens/s`,
     done: (f: { path: string; matrices: number; chunks: number; computed: number; perplexity?: string }) =>
-      `${f.path}: ${f.matrices} matrices, ${f.chunks} windows${f.perplexity ? `, perplexity ${f.perplexity}` : ""}` +
+      `${f.path}: ${f.matrices} matrices, ${windowsEn(f.chunks)}${f.perplexity ? `, perplexity ${f.perplexity}` : ""}` +
       (f.perplexity && f.computed < f.chunks ? ` over the ${f.computed} computed now` : ""),
     partial: (f: { count: number; example: string }) =>
       f.count === 1
@@ -50,7 +53,7 @@ const en = {
       generation: "answer t/s",
     },
     note: (f: { windows: number; size: number; scored: number }) =>
-      `${f.windows} windows of ${f.size} tokens, ${f.scored} scored (the second half of each), as llama.cpp's perplexity tool ` +
+      `${windowsEn(f.windows)} of ${f.size} tokens, ${f.scored} scored (the second half of each), as llama.cpp's perplexity tool ` +
       "cuts a text. KL: divergence from the first file's predictions, in nats. Same top: positions at which both find the " +
       "same token most probable.",
   },
@@ -96,7 +99,7 @@ const fr: typeof en = {
     force: "remplacer le fichier",
     progress: (f) => `fenêtre ${f.chunk} sur ${f.chunks}, perplexité ${f.perplexity}, ${f.speed} jetons/s`,
     done: (f) =>
-      `${f.path} : ${f.matrices} matrices, ${f.chunks} fenêtres${f.perplexity ? `, perplexité ${f.perplexity}` : ""}` +
+      `${f.path} : ${f.matrices} matrices, ${windowsFr(f.chunks)}${f.perplexity ? `, perplexité ${f.perplexity}` : ""}` +
       (f.perplexity && f.computed < f.chunks ? ` sur les ${f.computed} calculées à présent` : ""),
     partial: (f) =>
       f.count === 1
@@ -128,7 +131,7 @@ const fr: typeof en = {
       generation: "réponse t/s",
     },
     note: (f) =>
-      `${f.windows} fenêtres de ${f.size} jetons, ${f.scored} évalués (la seconde moitié de chacune), découpées comme par l'outil ` +
+      `${windowsFr(f.windows)} de ${f.size} jetons, ${f.scored} évalués (la seconde moitié de chacune), ${f.windows === 1 ? "découpée" : "découpées"} comme par l'outil ` +
       "perplexity de llama.cpp. KL : divergence d'avec les prédictions du premier fichier, en nats. Même choix : positions " +
       "où les deux trouvent le même jeton le plus probable.",
   },

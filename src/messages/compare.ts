@@ -26,6 +26,14 @@ const en = {
     what: `No mix is as small as ${formatBytes(f.size)}: the smallest takes ${formatBytes(f.leastBytes)}`,
     fix: "Give a larger --size. With an importance matrix (--imatrix), types of fewer bits can be used.",
   }),
+  "target-type-unweighted": (f: { type: string }): ErrorText => ({
+    what: `--types ${f.type}: is worth nothing without an importance matrix`,
+    fix: `Give one with --imatrix FILE (\`jauge imatrix\` computes it), or leave ${f.type} out.`,
+  }),
+  "target-interrupted": (_: Record<string, never>): ErrorText => ({
+    what: "Interrupted while measuring: nothing was kept, and nothing written",
+    fix: "Run the same command again; fewer --types and --sampled-elements are measured sooner.",
+  }),
   "compare-disk-full": (f: { path: string; neededBytes: number; freeBytes: number }): ErrorText => ({
     what: `${f.path}: the first model's predictions take ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} are free`,
     fix: "Compare on less text (--chunks), or choose a folder on another disk (--temporary-folder).",
@@ -42,7 +50,7 @@ const en = {
     what:
       f.kept === 0
         ? `Interrupted: nothing was written to ${f.path}`
-        : `Interrupted: ${f.path} has ${f.kept} of ${f.total} windows`,
+        : `Interrupted: ${f.path} has ${f.kept} of ${f.total} ${f.total === 1 ? "window" : "windows"}`,
     fix:
       f.kept === 0
         ? "Run the same command again."
@@ -105,6 +113,14 @@ const fr: typeof en = {
     what: `Aucun mélange ne tient dans ${formatBytes(f.size)} : le plus petit prend ${formatBytes(f.leastBytes)}`,
     fix: "Donnez une plus grande --size. Avec une matrice d'importance (--imatrix), des types de moins de bits sont possibles.",
   }),
+  "target-type-unweighted": (f) => ({
+    what: `--types ${f.type} : ne vaut rien sans matrice d'importance`,
+    fix: `Donnez-en une avec --imatrix FICHIER (\`jauge imatrix\` la calcule), ou laissez ${f.type} de côté.`,
+  }),
+  "target-interrupted": () => ({
+    what: "Interrompu pendant la mesure : rien n'a été gardé, ni écrit",
+    fix: "Relancez la même commande ; moins de --types et de --sampled-elements se mesurent plus vite.",
+  }),
   "compare-disk-full": (f) => ({
     what: `${f.path} : les prédictions du premier modèle prennent ${formatBytes(f.neededBytes)}, ${formatBytes(f.freeBytes)} sont libres`,
     fix: "Comparez sur moins de texte (--chunks), ou choisissez un dossier d'un autre disque (--temporary-folder).",
@@ -113,7 +129,7 @@ const fr: typeof en = {
     what:
       f.kept === 0
         ? `Interrompu : rien n'a été écrit dans ${f.path}`
-        : `Interrompu : ${f.path} contient ${f.kept} fenêtres sur ${f.total}`,
+        : `Interrompu : ${f.path} contient ${f.kept} ${f.kept === 1 ? "fenêtre" : "fenêtres"} sur ${f.total}`,
     fix:
       f.kept === 0
         ? "Relancez la même commande."

@@ -19,9 +19,18 @@ function greater(type: string): string {
 }
 
 const en = {
-  "requantise-refused": (f: { path: string; tensor: string; from: string; type: string }): ErrorText => ({
-    what: `${f.path}: ${f.tensor} is quantised already (${f.from}); making it ${f.type} would lose quality twice`,
-    fix: "Keep its types with --type auto, quantise the original model instead, or give --allow-requantize.",
+  "requantise-refused": (f: {
+    path: string;
+    tensor: string;
+    from: string;
+    type: string;
+    /** Whether a type is chosen for every tensor: there is no keeping them. */
+    isTarget?: boolean;
+  }): ErrorText => ({
+    what: `${f.path}: ${f.tensor} is quantised already (${f.from}); ${f.isTarget ? "quantising it again" : `making it ${f.type}`} would lose quality twice`,
+    fix: f.isTarget
+      ? "Start from the original model, of 16 or 32 bits, or give --allow-requantize."
+      : "Keep its types with --type auto, quantise the original model instead, or give --allow-requantize.",
   }),
   "source-unconvertible": (f: { path: string }): ErrorText => ({
     what: `${f.path}: the folder holds no model, or more than one`,
@@ -34,6 +43,10 @@ const en = {
   "source-is-adapter": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is an adapter, and no model without its base`,
     fix: `Merge it into its base: jauge convert BASE --lora ${f.path}. Or keep it apart: jauge adapter ${f.path} --base BASE`,
+  }),
+  "source-is-configuration": (f: { path: string; folder: string }): ErrorText => ({
+    what: `${f.path}: is the configuration of a model, without its weights`,
+    fix: `Name the folder they lie in: jauge inspect ${f.folder}`,
   }),
   "source-remote": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is an address, and what is converted is read from the disk`,
@@ -112,6 +125,10 @@ const en = {
     what: `${f.path}.part: was begun otherwise (${f.difference})`,
     fix: "Run the command it was begun with to finish it, or give --restart to begin anew.",
   }),
+  "conversion-journal-unreadable": (f: { path: string }): ErrorText => ({
+    what: `${f.path}.part: cannot be continued: its journal is not there or cannot be read`,
+    fix: "Give --restart to begin anew.",
+  }),
   "conversion-interrupted": (f: { path: string }): ErrorText => ({
     what: `${f.path}: not finished`,
     fix: "Run the same command again: it continues where it stopped.",
@@ -142,8 +159,10 @@ const en = {
 
 const fr: typeof en = {
   "requantise-refused": (f) => ({
-    what: `${f.path} : ${f.tensor} est déjà quantifié (${f.from}) ; en faire ${f.type} perdrait deux fois en qualité`,
-    fix: "Gardez ses types avec --type auto, quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
+    what: `${f.path} : ${f.tensor} est déjà quantifié (${f.from}) ; ${f.isTarget ? "le quantifier encore" : `en faire ${f.type}`} perdrait deux fois en qualité`,
+    fix: f.isTarget
+      ? "Partez du modèle d'origine, en 16 ou 32 bits, ou donnez --allow-requantize."
+      : "Gardez ses types avec --type auto, quantifiez plutôt le modèle d'origine, ou donnez --allow-requantize.",
   }),
   "source-unconvertible": (f) => ({
     what: `${f.path} : le dossier ne contient aucun modèle, ou plusieurs`,
@@ -156,6 +175,10 @@ const fr: typeof en = {
   "source-is-adapter": (f) => ({
     what: `${f.path} : est un adaptateur, qui n'est pas un modèle sans sa base`,
     fix: `Fusionnez-le avec sa base : jauge convert BASE --lora ${f.path}. Ou gardez-le à part : jauge adapter ${f.path} --base BASE`,
+  }),
+  "source-is-configuration": (f) => ({
+    what: `${f.path} : est la configuration d'un modèle, sans ses poids`,
+    fix: `Nommez le dossier qui les contient : jauge inspect ${f.folder}`,
   }),
   "source-remote": (f) => ({
     what: `${f.path} : est une adresse, et ce qui se convertit est lu sur le disque`,
@@ -229,6 +252,10 @@ const fr: typeof en = {
     what: `${f.path}.part : a été commencé autrement (${f.difference})`,
     fix: "Relancez la commande qui l'a commencé pour le finir, ou donnez --restart pour recommencer.",
   }),
+  "conversion-journal-unreadable": (f) => ({
+    what: `${f.path}.part : ne peut être continué : son journal manque ou est illisible`,
+    fix: "Donnez --restart pour recommencer.",
+  }),
   "conversion-interrupted": (f) => ({
     what: `${f.path} : pas terminé`,
     fix: "Relancez la même commande : elle reprend où elle s'est arrêtée.",
@@ -266,7 +293,6 @@ const differencesEn = {
     `${f.name} was ${f.before ?? "not given"}, now ${f.now ?? "not given"}`,
   settings: "another importance matrix or other metadata",
   versions: (f: { before: string; now: string }) => `by ${f.before}, now ${f.now}`,
-  damaged: "its journal cannot be read",
 };
 const differencesFr: typeof differencesEn = {
   other: (f) => `depuis ${f.before}, maintenant depuis ${f.now}`,
@@ -274,7 +300,6 @@ const differencesFr: typeof differencesEn = {
   setting: (f) => `${f.name} : avant ${f.before ?? "rien"}, maintenant ${f.now ?? "rien"}`,
   settings: "une autre matrice d'importance ou d'autres métadonnées",
   versions: (f) => `par ${f.before}, maintenant ${f.now}`,
-  damaged: "son journal est illisible",
 };
 /** Why an unfinished conversion cannot be continued. */
 export const differences = { en: differencesEn, fr: differencesFr };

@@ -111,6 +111,7 @@ export const ggufErrors = { en, fr };
 
 const reasonsEn = {
   ENOENT: "there is no such file",
+  noFolder: "the folder does not exist",
   EACCES: "permission denied",
   EPERM: "permission denied",
   EISDIR: "it is a folder",
@@ -123,6 +124,7 @@ const reasonsEn = {
 };
 const reasonsFr: typeof reasonsEn = {
   ENOENT: "le fichier n'existe pas",
+  noFolder: "le dossier n'existe pas",
   EACCES: "permission refusée",
   EPERM: "permission refusée",
   EISDIR: "c'est un dossier",

@@ -15,6 +15,10 @@ const en = {
     what: `${f.path}: is not whole: it ends where ${f.field} takes ${formatBytes(f.missingBytes)} more`,
     fix: "The download or copy stopped early, or a length in the file is wrong. Download the file again.",
   }),
+  "legacy-surplus": (f: { path: string; surplusBytes: number }): ErrorText => ({
+    what: `${f.path}: has ${f.surplusBytes} ${f.surplusBytes === 1 ? "byte" : "bytes"} too many after its last tensor`,
+    fix: "Something was appended to the file, or its download went wrong. Download it again.",
+  }),
   "legacy-part-missing": (f: { path: string; part: number; count: number }): ErrorText => ({
     what: `${f.path}: part ${f.part} of ${f.count} of this model is not there`,
     fix: "Put all parts into the same folder under their original names: model.bin, model.bin.1, model.bin.2 and so on.",
@@ -45,6 +49,10 @@ const fr: typeof en = {
   "legacy-truncated": (f) => ({
     what: `${f.path} : n'est pas entier : il s'arrête là où ${f.field} demande ${formatBytes(f.missingBytes)} de plus`,
     fix: "Le téléchargement ou la copie s'est arrêté trop tôt, ou une longueur du fichier est fausse. Téléchargez-le de nouveau.",
+  }),
+  "legacy-surplus": (f) => ({
+    what: `${f.path} : a ${f.surplusBytes} ${f.surplusBytes === 1 ? "octet" : "octets"} de trop après son dernier tenseur`,
+    fix: "Quelque chose a été ajouté au fichier, ou son téléchargement s'est mal passé. Téléchargez-le de nouveau.",
   }),
   "legacy-part-missing": (f) => ({
     what: `${f.path} : la partie ${f.part} sur ${f.count} de ce modèle est absente`,

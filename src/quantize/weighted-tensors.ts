@@ -38,6 +38,11 @@ export function weightedTensors(
   return weighted;
 }
 
+/** Whether the weights of its layers are refused in this type without an importance matrix. */
+export function needsMatrix(type: TensorTypeName): boolean {
+  return needed.has(type);
+}
+
 /** Whether a tensor of this type is refused without the weights of its columns. */
 export function needsImportance(name: string, type: TensorTypeName, mix: MixName | "auto"): boolean {
   if (alwaysNeeded.has(type)) return true;

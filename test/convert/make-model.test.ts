@@ -99,7 +99,7 @@ describe("a file that cannot be made", () => {
     await expect(makeFiles(model, asItIs(temporary.path("no/x.gguf"), model), options)).rejects.toMatchObject(
       {
         code: "file-unwritable",
-        facts: { path: temporary.path("no") },
+        facts: { path: temporary.path("no"), reason: "the folder does not exist" },
       },
     );
   });
@@ -204,7 +204,9 @@ describe("an interrupted conversion", () => {
       "name was not given, now new",
     );
     await writeFile(`${path}.part.json`, '{"jauge":"conv');
-    expect(await codeOf(makeFiles(model, asItIs(path, model), options))).toBe("conversion-different");
+    expect(await codeOf(makeFiles(model, asItIs(path, model), options))).toBe(
+      "conversion-journal-unreadable",
+    );
     await makeFiles(shorter, asItIs(path, shorter), { ...options, restart: true });
     expect((await readGguf(path)).tensors.length).toBe(shapes.length - 1);
   });

@@ -1,4 +1,4 @@
-import { JaugeError } from "../../errors.js";
+import { isJaugeError, JaugeError } from "../../errors.js";
 import { FileWindow } from "../../gguf/file-window.js";
 import { type Container, containers, dataAlignment, magics, notAfter } from "./format.js";
 import { malformed, problems } from "./problems.js";
@@ -59,13 +59,15 @@ const mostVocabularyBytes = 64 * 1024 * 1024;
 const longestName = 256;
 
 /**
- * Reads the header, the vocabulary and the list of tensors. `admit` says how long a tensor's data are, or refuses it.
+ * Reads the header, the vocabulary and the list of tensors. `admit` says how long a tensor's data are, or refuses it;
+ * `isWhole` whether these are all: what is no tensor behind them was appended.
  *
- * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`; those of `admit`.
+ * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`, `legacy-surplus`; those of `admit`.
  */
 export async function readLegacyFile(
   path: string,
   admit: (file: LegacyHeader, tensor: ListedTensor) => number,
+  isWhole: (tensors: ReadonlyMap<string, ListedTensor>, hyperparameters: Hyperparameters) => boolean,
 ): Promise<LegacyFile> {
   const window = await FileWindow.open(path);
   try {
@@ -73,11 +75,19 @@ export async function readLegacyFile(
     const hyperparameters = await readHyperparameters(window);
     const vocabulary = await readVocabulary(window, container, hyperparameters.n_vocab);
     const tensors = new Map<string, ListedTensor>();
+    const readAdmitted = async (before: string | undefined) => {
+      const tensor = await readListedTensor(window, container, before);
+      return { tensor, bytes: admit({ path, container, hyperparameters }, tensor) };
+    };
     let end = window.offset;
     for (let before: string | undefined; end < window.fileBytes; ) {
       window.seek(end);
-      const tensor = await readListedTensor(window, container, before);
-      const bytes = admit({ path, container, hyperparameters }, tensor);
+      const { tensor, bytes } = await readAdmitted(before).catch((error) => {
+        const surplusBytes = window.fileBytes - end;
+        throw isFormatError(error) && isWhole(tensors, hyperparameters)
+          ? new JaugeError("legacy-surplus", { path, surplusBytes }, { cause: error })
+          : error;
+      });
       if (tensors.has(tensor.name)) throw malformed(path, tensor.name, problems.twice());
       const missing = tensor.offset + bytes - window.fileBytes;
       if (missing > 0) throw truncated(path, tensor.name, missing);
@@ -194,4 +204,11 @@ function asLegacy(error: unknown): unknown {
   if (!(error instanceof JaugeError) || error.code !== "gguf-truncated") return error;
   const { path, field, missingBytes } = error.facts as { path: string; field: string; missingBytes: number };
   return truncated(path, field, missingBytes);
+}
+
+/** Whether what was read is at fault, not the reading. */
+function isFormatError(error: unknown): boolean {
+  return (["gguf-truncated", "legacy-malformed", "legacy-type"] as const).some((code) =>
+    isJaugeError(error, code),
+  );
 }

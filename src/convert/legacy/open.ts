@@ -12,7 +12,7 @@ import { originalTokenizer } from "./original-tokenizer.js";
 import { malformed, problems } from "./problems.js";
 import { rowTensors } from "./rows.js";
 import { hasScalesFirst } from "./scales-first.js";
-import { admitTensor, countParts, joinTensors } from "./tensors.js";
+import { admitTensor, countParts, hasAllTensors, joinTensors } from "./tensors.js";
 import { vocabularyMetadata } from "./vocabulary.js";
 
 export interface LegacyOptions extends UnstatedSettings, Pick<TokenizerOptions, "tokenizer"> {
@@ -34,7 +34,7 @@ export function isLegacyGgml(head: Uint8Array): boolean {
  * Opens a LLaMA in a GGML format of 2023 (`ggml`, `ggmf v1`, `ggjt v1` to `v3`) under the name of its first part; the
  * others (`.1`, `.2`, …) lie beside it. docs/LEGACY.md says what is kept, what is rounded and what is assumed.
  *
- * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`, `legacy-part-missing`,
+ * Errors: `file-unreadable`, `legacy-version`, `legacy-malformed`, `legacy-truncated`, `legacy-surplus`, `legacy-part-missing`,
  * `legacy-part-later`, `legacy-type`; `tokenizer-…` where one is named; from `readRows` also `legacy-scale`.
  */
 export async function openLegacyGgml(path: string, options: LegacyOptions = {}): Promise<ConvertibleModel> {
@@ -70,11 +70,11 @@ export async function openLegacyGgml(path: string, options: LegacyOptions = {}):
 }
 
 async function readParts(path: string): Promise<LegacyFile[]> {
-  const first = await readLegacyFile(path, admitTensor);
+  const first = await readLegacyFile(path, admitTensor, hasAllTensors);
   const files = [first];
   const count = countParts(first);
   for (let part = 1; part < count; part++) {
-    const file = await readLegacyFile(`${path}.${part}`, admitTensor).catch((error) => {
+    const file = await readLegacyFile(`${path}.${part}`, admitTensor, hasAllTensors).catch((error) => {
       if (
         !isJaugeError(error, "file-unreadable") ||
         (error.cause as NodeJS.ErrnoException)?.code !== "ENOENT"

@@ -101,6 +101,14 @@ export function admitTensor(header: LegacyHeader, tensor: ListedTensor): number 
   return (row / blocks.blockElements) * blocks.blockBytes * (shape[1] ?? 1);
 }
 
+/** Whether every tensor of the model is there; each part of a model has its piece of all. */
+export function hasAllTensors(
+  tensors: ReadonlyMap<string, ListedTensor>,
+  { n_layer }: Hyperparameters,
+): boolean {
+  return [...allNames(n_layer)].every((name) => tensors.has(name));
+}
+
 /** How many parts a model has, from how far the columns of its embeddings reach. */
 export function countParts(first: LegacyFile): number {
   const embeddings = first.tensors.get("tok_embeddings.weight");

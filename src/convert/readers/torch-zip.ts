@@ -1,5 +1,5 @@
 import yauzl from "yauzl";
-import { isJaugeError } from "../../errors.js";
+import { isJaugeError, JaugeError } from "../../errors.js";
 import type { StoredTensor } from "../checkpoint.js";
 import type { PooledFile } from "./file-pool.js";
 import { malformed, problems, unsupported } from "./problems.js";
@@ -16,7 +16,7 @@ const pickleName = "data.pkl";
  *
  * Source: torch/serialization.py, caffe2/serialize/inline_container.h of PyTorch.
  * Errors: `checkpoint-malformed`, `checkpoint-unsupported`, `checkpoint-class-refused`, `checkpoint-truncated`,
- * `file-unreadable`.
+ * `checkpoint-cut-short`, `file-unreadable`.
  */
 export async function readTorchZip(file: PooledFile, bands: BandKeeper): Promise<StoredTensor[]> {
   const archive = await Archive.open(file);
@@ -125,5 +125,8 @@ class Reader extends yauzl.RandomAccessReader {
 
 function zipError(file: PooledFile, field: string, cause: unknown): unknown {
   if (isJaugeError(cause)) return cause;
+  // the directory stands at the end
+  if (field === "zip" && /^end of central directory/i.test((cause as Error).message))
+    return new JaugeError("checkpoint-cut-short", { path: file.path, fileBytes: file.bytes }, { cause });
   return malformed(file.path, field, problems.zip({ reason: (cause as Error).message }));
 }

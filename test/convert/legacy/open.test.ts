@@ -257,6 +257,17 @@ describe("files that are not right", () => {
     });
   });
 
+  it("that go on behind the last tensor say by how much", async () => {
+    const bytes = legacyBytes(tinyModel("ggjt v1", q4).file);
+    for (const surplusBytes of [2, 100]) {
+      const path = await folder.file("long.bin", Buffer.concat([bytes, Buffer.alloc(surplusBytes)]));
+      await expect(openLegacyGgml(path)).rejects.toMatchObject({
+        code: "legacy-surplus",
+        facts: { surplusBytes },
+      });
+    }
+  });
+
   it("in any way are refused with a typed error, or read", async () => {
     const originals = (["ggml", "ggmf v1", "ggjt v1", "ggjt v3"] as const).map((container) =>
       legacyBytes(tinyModel(container, kinds[container]![0]!).file),
