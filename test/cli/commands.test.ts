@@ -158,6 +158,8 @@ describe("wrong command lines", () => {
     [["embed", stories, "one", "--similarity"], 2, /expected at least two texts/],
     [["bench", "-pg", "5"], 2, /expected PROMPT,GENERATED/],
     [["inspect"], 2, /MODEL is missing/],
+    [["compare", stories, "none.gguf"], 3, /Check the path\.\n$/],
+    [["imatrix", "src"], 3, /src: is a folder.*\n.*jauge convert src/],
     [["inspect", "none.gguf"], 3, /none\.gguf/],
   ] as [string[], number, RegExp][])("jauge %j", (given, code, message) => {
     const { status, stdout, stderr } = jauge(given);

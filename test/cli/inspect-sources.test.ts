@@ -132,6 +132,12 @@ describe("jauge inspect of original weights", () => {
     const refused = jauge(["inspect", nothing]);
     expect(refused.status).toBe(3);
     expect(refused.stderr).toContain("nothing.bin");
+    const beside = await folderOf("beside", { "config.json": { model_type: "llama" } });
+    const configuration = jauge(["inspect", join(beside, "config.json"), "--json"]);
+    expect(JSON.parse(configuration.stdout).error).toMatchObject({
+      code: "source-is-configuration",
+      facts: { folder: beside },
+    });
     const empty = jauge(["inspect", await folderOf("empty", {})]);
     expect(empty.status).toBe(3);
     expect(empty.stderr).toContain("empty");

@@ -174,6 +174,17 @@ describe("limits", () => {
     expect(await refusal(tensor(4, 0, 4, 1))).toBe("checkpoint-malformed");
   });
 
+  it("says that an archive whose end is missing is not whole", async () => {
+    const whole = await readFile(torchFixture(variants[0]!));
+    for (const fileBytes of [100, whole.length - 5]) {
+      const path = await temporary.file("short.bin", whole.subarray(0, fileBytes));
+      await expect(openCheckpoint(path)).rejects.toMatchObject({
+        code: "checkpoint-cut-short",
+        facts: { fileBytes },
+      });
+    }
+  });
+
   it("compressed archives", async () => {
     const zip = zipFile({ "archive/data.pkl": latin1("\x80\x02}.") }, 8);
     await expect(openCheckpoint(await temporary.file("deflated.bin", zip))).rejects.toMatchObject({
