@@ -16,6 +16,7 @@ import {
 } from "./conversion-options.js";
 import { examples } from "./examples.js";
 import { addOptions, type CommandPart, toggle, type Values } from "./option-spec.js";
+import { fileName } from "./option-values.js";
 
 const texts = localized(conversionMessages);
 const descriptions = localized(optionMessages);
@@ -51,7 +52,7 @@ export function quantizeCommand(): CommandPart {
 async function quantize(source: string, output: string, type: string, values: QuantizeValues): Promise<void> {
   const request: ConversionRequest = {
     source,
-    output,
+    output: fileName(output, "OUTPUT"),
     wishes: { type: mixOrAuto(type, "TYPE"), ...typeWishes(values) },
     division: values.keepSplit ? { kind: "as-source" } : { kind: "whole", order: "layers" },
     ...(values.imatrix === undefined ? {} : { importance: values.imatrix }),

@@ -45,6 +45,8 @@ function fact(field: string): unknown {
   if (field.endsWith("Bytes")) return 1000;
   if (["known", "devices", "names", "choices", "alternatives"].includes(field)) return ["one", "two"];
   if (field === "shortfalls") return [facts];
+  // One of the reasons why an option is unused; to the other errors, a text.
+  if (field === "reason") return "stated";
   // One of the problems of JSON schemas; to the other errors, a text.
   return field === "problem" ? "malformed" : `<${field}>`;
 }
