@@ -15,7 +15,7 @@ const en = {
     fix: "Compute the importance matrix again: jauge imatrix MODEL TEXT -o imatrix.gguf",
   }),
   "text-too-short": (f: { tokens: number; needed: number }): ErrorText => ({
-    what: `The text has ${f.tokens} tokens; ${f.needed} are needed for one window`,
+    what: `The text has ${f.tokens} ${f.tokens === 1 ? "token" : "tokens"}; ${f.needed} are needed for one window`,
     fix: "Give a longer text, or shorter windows (-c).",
   }),
   "compare-vocabulary": (f: { path: string; other: string; difference: string }): ErrorText => ({
@@ -62,7 +62,7 @@ const en = {
     what:
       f.measured === 0
         ? "Interrupted: nothing was kept"
-        : `Interrupted: ${f.measured} of ${f.models} files are measured (above), nothing else was kept`,
+        : `Interrupted: ${f.measured} of ${f.models} files ${f.measured === 1 ? "is" : "are"} measured (above), nothing else was kept`,
     fix: "Run the same command again; with --chunks N it reads fewer windows.",
   }),
   "compare-not-finite": (f: { path: string; window: number }): ErrorText => ({
@@ -102,7 +102,7 @@ const fr: typeof en = {
     fix: "Recalculez la matrice d'importance : jauge imatrix MODÈLE TEXTE -o imatrix.gguf",
   }),
   "text-too-short": (f) => ({
-    what: `Le texte a ${f.tokens} jetons ; il en faut ${f.needed} pour une fenêtre`,
+    what: `Le texte a ${f.tokens} ${f.tokens === 1 ? "jeton" : "jetons"} ; il en faut ${f.needed} pour une fenêtre`,
     fix: "Donnez un texte plus long, ou des fenêtres plus courtes (-c).",
   }),
   "compare-vocabulary": (f) => ({
@@ -141,7 +141,7 @@ const fr: typeof en = {
     what:
       f.measured === 0
         ? "Interrompu : rien n'a été gardé"
-        : `Interrompu : ${f.measured} fichiers sur ${f.models} sont mesurés (ci-dessus), rien d'autre n'a été gardé`,
+        : `Interrompu : ${f.measured} ${f.measured === 1 ? `fichier sur ${f.models} est mesuré` : `fichiers sur ${f.models} sont mesurés`} (ci-dessus), rien d'autre n'a été gardé`,
     fix: "Relancez la même commande ; avec --chunks N, elle lit moins de fenêtres.",
   }),
   "compare-not-finite": (f) => ({
