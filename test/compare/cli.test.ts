@@ -59,7 +59,7 @@ describe("jauge compare", () => {
     );
     expect(first).toMatch(/\| stories260K\.gguf \| F32 +\| 1\.0 MB \| +32\.00 \| [\d.]+ ± [\d.]+ \| +\| /);
     expect(second).toMatch(/\| 1\.0000 ± 0\.0000 \| .* 100\.00 % \|/);
-    expect(table.stderr).toContain("1 windows of 64 tokens, 31 scored");
+    expect(table.stderr).toContain("1 window of 64 tokens, 31 scored");
     const { models, ...facts } = JSON.parse(jauge([...given, "--json"]).stdout);
     expect(facts).toEqual({ windowSize: 64, windows: 1, scoredTokens: 31 });
     expect(models[1].divergence).toMatchObject({ topAgreement: 1, perplexityRatio: 1 });
