@@ -43,19 +43,11 @@ export async function openEasyLm(
       onNote: (note) => notes.push(note),
       ...options,
     });
-    const { format } = checkpoint;
-    const identifiers = [basename(path)];
-    const parts = {
-      folder: home.folder,
-      format,
-      blueprint,
-      checkpoint,
-      tensors,
-      tokenizer,
-      identifiers,
-      notes,
-    };
-    return { ...(await checkpointModel(parts)), path };
+    const model = await checkpointModel({
+      ...{ folder: home.folder, format: checkpoint.format, identifiers: [basename(path)] },
+      ...{ blueprint, checkpoint, tensors, tokenizer, notes },
+    });
+    return { ...model, path };
   } catch (error) {
     await checkpoint.close();
     throw error;

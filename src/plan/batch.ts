@@ -164,7 +164,7 @@ async function otherMicroBatch(
     const smaller = smallerMicroBatches.flatMap((size) => counts.map((count) => candidate(size, count)));
     best = (await bestProven(request, smaller, new Set(), best))!;
   }
-  if (fitted.mode !== "streamed" || !fitted.plan.devices?.length) return best;
+  if (fitted.mode !== "streamed") return best;
   const { sequences } = fitter.settings;
   for (const microBatch of largerMicroBatches) {
     const larger = [candidate(microBatch, sequences)];

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
 import type { QuantizeKernels } from "../../quantize/kernels.js";
-import type { Checkpoint, StoredTensor } from "../checkpoint.js";
+import { type Checkpoint, type StoredTensor, storedBytes } from "../checkpoint.js";
 import { isLegacyGgml, openLegacyGgml } from "../legacy/open.js";
 import type { ConvertibleModel, ConvertibleTensor } from "../model.js";
 import { headOf } from "../readers/file-head.js";
@@ -72,12 +72,13 @@ function stored(tensor: ConvertibleTensor, floats: FloatRows, delta: string): St
   const shape = tensor.shape.toReversed();
   const { type } = tensor;
   if (type === "F32" || type === "F16" || type === "BF16") {
-    const rowBytes = (tensor.shape[0] ?? 1) * (type === "F32" ? 4 : 2);
+    const elementBytes = storedBytes[type];
+    const rowBytes = (tensor.shape[0] ?? 1) * elementBytes;
     const rows = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
     const readRows: View["readRows"] = (target, firstRow) => tensor.readRows(target, firstRow);
     return {
       ...{ name, shape, type },
-      read: elementReader({ type, rows, rowBytes, readRows }, type === "F32" ? 4 : 2),
+      read: elementReader({ type, rows, rowBytes, readRows }, elementBytes),
     };
   }
   const read = elementReader(floats.of(tensor, delta), 4);
