@@ -87,11 +87,12 @@ export async function fillingOf(plan: ModelPlan, source: ModelSource, measurer: 
 }
 
 /**
- * ggml computes an operation without weights where its neighbours' weights are: a projection on the device takes
- * attention there, the convolution of a recurrent layer what is read of its state, and the cache is copied for every token.
+ * ggml computes an operation without weights where its neighbours' weights are: the projection behind attention takes
+ * attention to the device, the convolution of a recurrent layer what is read of its state, and the cache is copied for
+ * every token.
  */
 function drawsCache(plan: ModelPlan, name: string): boolean {
-  const layer = /^blk\.(\d+)\.(attn_|ssm_conv1d)/.exec(name)?.[1];
+  const layer = /^blk\.(\d+)\.(attn_output|ssm_conv1d)/.exec(name)?.[1];
   return layer !== undefined && plan.settings.kvOn[Number(layer)] === "host";
 }
 

@@ -13,14 +13,41 @@ const fullEnough = 0.99;
 /** Sizes that are told apart when subsets of several layers are put together. */
 const sizeSteps = 512;
 
+/** A layer whose parts go from the host to a device. */
+interface Move {
+  all: readonly Part[];
+  /** Where its KV cache is. */
+  on: number;
+  device: number;
+  /** A KV cache of attention, rather than none or a recurrent state. */
+  hasCache: boolean;
+  architecture: string | undefined;
+}
+
 /**
- * Of a layer whose KV cache is elsewhere, only the feed-forward part, and the projections around a recurrent state:
- * those of attention would draw attention itself to the device, and the KV cache would be copied for every token; so
- * would the convolution before a recurrent state, which reads the cache. The state's own operation stays with its weights.
+ * Of a layer whose KV cache is elsewhere, only what leaves attention there. ggml computes an operation without weights where
+ * its neighbours' weights are, and the KV cache would be copied for every token: what comes next behind attention
+ * (`isBehindAttention`) draws it to the device, and the convolution before a recurrent state what is read of that.
+ * The projections before attention draw nothing, because writing the cache comes in between.
  */
-function mayMove(part: Part, on: number, device: number): boolean {
+function mayMove(part: Part, move: Move): boolean {
+  const { on, device, hasCache } = move;
+  if (on === device) return true;
   const isFeedForward = part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
-  return on === device || isFeedForward || /\.ssm_(in|out)\.weight$/.test(part.name);
+  const isBeforeAttention = hasCache && /\.attn_(q|k|v|qkv)\.weight$/.test(part.name);
+  if (!isFeedForward && !isBeforeAttention) return /\.ssm_(in|out)\.weight$/.test(part.name);
+  return !isBehindAttention(part, move);
+}
+
+/**
+ * Whether a part's operation is the next one with weights behind attention. Where the feed-forward part takes what attention takes
+ * (a parallel residual, recognised by its missing norm), that is computed first, and the output projection
+ * last; so it is in GPT-NeoX, which has two norms. Source: the graphs of src/models, v0.5.0.
+ */
+function isBehindAttention({ name, stage }: Part, { all, architecture }: Move): boolean {
+  if (architecture === "gptneox") return /\.ffn_norm\./.test(name);
+  const isParallel = !all.some((part) => part.stage === "feedForwardNorm" && !part.isMatrix);
+  return isParallel ? stage === "feedForwardIn" : stage === "attentionOut";
 }
 
 /** What chooses experts: it is where they are, or costs two hand-overs. */
@@ -212,13 +239,18 @@ function allSubsets(
   withCrumbs: boolean,
 ): Found[] {
   const all = problem.layout.layers[layer]!;
+  const isRecurrent = all.some(({ name }) => /\.(ssm|time_mix|shortconv)/.test(name));
+  const move: Move = {
+    ...{ all, on, device, architecture: problem.layout.source.outline.architecture },
+    hasCache: !isRecurrent && (problem.kvBytes[layer] ?? 0) > 0,
+  };
   const movable = all
     .map((part, index) => ({ part, index, bytes: partBytes(part, device, problem.alignments) }))
     .filter(({ part, index }) => isMovable(problem, part) && parts[index] === host)
-    .filter(({ part }) => mayMove(part, on, device) || (withCrumbs && isCrumb(part)))
+    .filter(({ part }) => mayMove(part, move) || (withCrumbs && isCrumb(part)))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, mostParts);
-  const companions = companionsOf(problem, all, device);
+  const companions = companionsOf(problem, move);
   const seconds = (of: readonly number[]) =>
     problem.models.reduce((sum, { model, weight }) => sum + weight * model.layerSeconds(layer, on, of), 0);
   const before = seconds(parts);
@@ -258,9 +290,13 @@ interface Companion {
   leaders: number[];
 }
 
-function companionsOf(problem: PlacementProblem, all: readonly Part[], device: number): Companion[] {
+function companionsOf(problem: PlacementProblem, move: Move): Companion[] {
+  const { all, on, device } = move;
   const companions = all.flatMap((part, index): Companion[] => {
     if ((part.isMatrix && !isRouter(part)) || problem.pinned.has(part.index)) return [];
+    // Attention's own weights are where attention is.
+    const isAttentions = /\.attn_sinks\./.test(part.name) || isBehindAttention(part, move);
+    if (on !== device && isAttentions) return [];
     const leaders = leadersOf(part, all);
     if (leaders.length === 0) return [];
     return [{ index, bytes: partBytes(part, device, problem.alignments), leaders }];

@@ -82,6 +82,22 @@ export function streams({ devices, streamWeights, microBatch }: Plan): boolean {
   return devices?.length !== 0 && streamWeights !== false && microBatch >= streamFromRows;
 }
 
+/**
+ * Rows of the batches, beside a whole micro-batch, that buffers are made for in advance where two kinds of batches alternate:
+ * streamed ones, and smaller ones that are computed where the weights are. ggml lays out its buffers anew with each change, for
+ * the rows that come then and by best fit: the largest batch of a kind may by luck take less than others, so there is
+ * one beside it too. Whole tokens of all sequences, as only these can be reserved.
+ */
+export function alternatingRows(plan: Plan): number[] {
+  if (!streams(plan)) return [];
+  const { sequences, microBatch, contextLength, kvLayout } = plan;
+  const cells = kvLayout === "unified" ? sharedCells(plan) : sequences * contextLength;
+  const most = Math.min(microBatch, cells);
+  const besideMost = most + sequences <= cells ? most + sequences : most - sequences;
+  const unstreamed = streamsFrom(plan) - 1;
+  return [besideMost, unstreamed, unstreamed - sequences].filter((rows) => rows >= sequences);
+}
+
 /** Tokens of a micro-batch that may have logits. */
 export function mostOutputs({ sequences, microBatch, outputs, embeddings }: Plan): number {
   const wanted = embeddings ? microBatch : Math.min(outputs ?? sequences * 9, microBatch);

@@ -5,7 +5,7 @@ import type { HardwareFacts } from "../hardware/facts.js";
 import type { Measure } from "../plan/fit.js";
 import { computeEstimate, type PlaceMemory } from "../plan/memory.js";
 import type { ModelPlan } from "../plan/model-plan.js";
-import { type MemoryUse, type Plan, streams, streamsFrom } from "../plan/plan.js";
+import type { MemoryUse, Plan } from "../plan/plan.js";
 
 /** Dry runs of one model, given as a file that has its header. */
 export interface DryRuns extends AsyncDisposable {
@@ -28,13 +28,12 @@ export function hereMeasure(
   const runs: DryRuns = {
     exactness: "measured",
     measure: async (plan, modelled) => {
-      const ghost = asDryRun(plan, modelPath);
-      const uses = await measurer.measure(ghost);
+      const uses = await measurer.measure(asDryRun(plan, modelPath));
       if (uses.length === 0) {
         runs.exactness = "formula";
         return byFormula(plan, modelled, outline);
       }
-      return streams(plan) ? withUnstreamed(uses, ghost, measurer) : uses;
+      return uses;
     },
     [Symbol.asyncDispose]: async () => {
       await own?.[Symbol.asyncDispose]();
@@ -55,29 +54,6 @@ function byFormula(
     .map(({ device, weights, kv }) => ({
       ...{ device, weightsBytes: weights, kvBytes: kv, computeBytes },
     }));
-}
-
-/**
- * With the compute buffers of the largest batch that is computed where the weights are although micro-batches are
- * streamed: its graph needs other buffers, a load reserves them (`reserveUnstreamed`), and the larger ones stay. With more
- * sequences than rows there is none that could be reserved; what a batch of all of them takes is enough for any smaller.
- */
-async function withUnstreamed(
-  uses: readonly MemoryUse[],
-  plan: Plan,
-  measurer: Pick<Measurer, "measure">,
-): Promise<MemoryUse[]> {
-  const { sequences } = plan;
-  const rows = streamsFrom(plan) - 1;
-  const smaller: Plan =
-    rows >= sequences
-      ? { ...plan, microBatch: rows }
-      : { ...plan, microBatch: sequences, streamWeights: false };
-  const unstreamed = await measurer.measure(smaller);
-  return uses.map((use) => {
-    const other = unstreamed.find(({ device }) => device === use.device)?.computeBytes ?? 0;
-    return { ...use, computeBytes: Math.max(use.computeBytes, other) };
-  });
 }
 
 /** A whole graph on a device needs a little more than on the CPU: copies of inputs, coarser alignment. */

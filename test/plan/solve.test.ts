@@ -143,6 +143,31 @@ describe("a plan", () => {
     }
   });
 
+  test("moves projections before attention away from a KV cache in RAM, and never the one behind it", async () => {
+    const plain = sourceOfShape(small);
+    // What attention itself adds up with, as gpt-oss has it.
+    const sinks = plain.tensors
+      .filter(({ name }) => name.endsWith("attn_q.weight"))
+      .map((tensor) => ({
+        ...tensor,
+        ...{ name: tensor.name.replace("attn_q", "attn_sinks"), type: "F32" as const, shape: [8], bytes: 32 },
+      }));
+    const layout = layoutOf({ ...plain, tensors: [...plain.tensors, ...sinks] });
+    const machine = machineOf(machineFacts([deviceOf("CUDA0", 10, 8e9)]), { host: 64e9, devices: [60e6] });
+    // Caches so large that no layer's finds room on the device, which holds all matrices.
+    const wishes = { contextLength: 8192, sequences: 256 };
+    const { fitted } = await solve({ layout, machine, objective: "chat", wishes });
+    for (const [layer, { on, parts }] of fitted.placement.layers.entries()) {
+      if (layer === layout.outputLayer) continue;
+      expect(on).toBe(host);
+      const onDevice = parts.flatMap((place, index) =>
+        place === host ? [] : [layout.layers[layer]![index]!.name.replace(/^blk\.\d+\./, "")],
+      );
+      expect(onDevice).toEqual(expect.arrayContaining(["attn_q.weight", "attn_k.weight", "attn_v.weight"]));
+      expect(onDevice.filter((name) => /attn_(output|sinks)/.test(name))).toEqual([]);
+    }
+  });
+
   test("moves routers with their experts, and biases with their matrices", async () => {
     const plain = sourceOfShape(mixture);
     const biases = plain.tensors

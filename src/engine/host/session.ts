@@ -1,10 +1,11 @@
 import { JaugeError } from "../../errors.js";
-import { type Plan, streams, streamsFrom } from "../../plan/plan.js";
+import { alternatingRows, type Plan, streams, streamsFrom } from "../../plan/plan.js";
 import { inBackground, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
 import type { Native } from "../native/open.js";
 import { reserveGraph } from "../native/reserve-graph.js";
+import type { ContextParams } from "../native/structures.js";
 import type { MemoryUse, ModelFacts, OpenedModel } from "../protocol.js";
 import { listDevices, memoryUse } from "./devices.js";
 import { Embedder } from "./embedding.js";
@@ -56,7 +57,7 @@ export class Session {
     const params = { ...contextParams(native, plan), cb_eval: importance?.callback ?? null };
     const context = await inBackground(llama.llama_init_from_model, model, params);
     if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
-    if (!dry) reserveUnstreamed(native, context, plan);
+    if (!dry) reserveAlternating(native, context, plan);
     setAdapters(native, context, adapters);
     attachThreadpools(native, context, plan);
 
@@ -80,7 +81,7 @@ export class Session {
       loadMs: performance.now() - started,
     };
     const prepare = (other: Pointer, its: Plan) => {
-      reserveUnstreamed(native, other, its);
+      reserveAlternating(native, other, its);
       setAdapters(native, other, adapters);
     };
     const embedder = new Embedder(native, { model, context, plan, size: facts.embeddingSize }, prepare);
@@ -147,17 +148,42 @@ export class Session {
  * cache and the compute buffers of its very graphs. Both are freed again. Errors: those of `Session.open`.
  */
 export async function measurePlan(native: Native, plan: Plan): Promise<MemoryUse[]> {
-  const { llama } = native;
   const model = await loadModel(native, plan, true, () => true);
+  const usual = contextParams(native, plan);
   try {
-    const context = await inBackground(llama.llama_init_from_model, model, contextParams(native, plan));
-    if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
-    const memory = memoryUse(native, context, true);
-    llama.llama_free(context);
-    return memory;
+    const uses = await measureContext(native, model, usual);
+    for (const params of alternatingContexts(plan, usual)) {
+      const others = await measureContext(native, model, params);
+      for (const use of uses) {
+        const other = others.find(({ device }) => device === use.device);
+        use.computeBytes = Math.max(use.computeBytes, other?.computeBytes ?? 0);
+      }
+    }
+    return uses;
   } finally {
-    llama.llama_model_free(model);
+    native.llama.llama_model_free(model);
   }
+}
+
+/** Contexts that take as much as `reserveAlternating` takes later. */
+function alternatingContexts(plan: Plan, usual: ContextParams): ContextParams[] {
+  const contexts = alternatingRows(plan).map((rows) => ({
+    ...{ ...usual, n_batch: rows, n_ubatch: rows },
+    n_outputs_max: Math.min(rows, usual.n_outputs_max),
+  }));
+  // Of more sequences than unstreamed rows, none is reserved; a batch of all of them is enough for any smaller one.
+  const { sequences } = plan;
+  if (streams(plan) && sequences >= streamsFrom(plan))
+    contexts.push({ ...usual, n_batch: sequences, n_ubatch: sequences, op_offload: false });
+  return contexts;
+}
+
+async function measureContext(native: Native, model: Pointer, params: ContextParams): Promise<MemoryUse[]> {
+  const context = await inBackground(native.llama.llama_init_from_model, model, params);
+  if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
+  const memory = memoryUse(native, context, true);
+  native.llama.llama_free(context);
+  return memory;
 }
 
 async function loadModel(
@@ -196,20 +222,13 @@ async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise
   return adapters;
 }
 
-/**
- * Batches too small to be streamed have a graph of their own, for which ggml would enlarge its buffers when the first
- * one comes (a prompt's end, guessed tokens): reserved now, they are a part of what the load is judged by. The
- * graph of a micro-batch is reserved again behind it, as llama.cpp leaves it.
- */
-function reserveUnstreamed(native: Native, context: Pointer, plan: Plan): void {
-  const { sequences } = plan;
-  const microBatch = native.llama.llama_n_ubatch(context);
-  const rows = streamsFrom(plan) - 1;
-  // Of more sequences than rows no whole batch is so small.
-  if (!streams(plan) || rows < sequences) return;
+/** Makes the buffers large enough for all kinds of batches, so that none grows later: see `alternatingRows`. */
+function reserveAlternating(native: Native, context: Pointer, plan: Plan): void {
+  const rows = alternatingRows(plan);
+  if (rows.length === 0) return;
   const outputs = contextParams(native, plan).n_outputs_max;
-  for (const tokens of [rows, microBatch])
-    if (!reserveGraph(native.library, context, tokens, sequences, Math.min(tokens, outputs)))
+  for (const tokens of [...rows, native.llama.llama_n_ubatch(context)])
+    if (!reserveGraph(native.library, context, tokens, plan.sequences, Math.min(tokens, outputs)))
       throw new JaugeError("context-failed", { reason: "", log: "" });
 }
 
