@@ -3,6 +3,7 @@ import type { ComputeSpeed, LinkSpeed } from "../hardware/facts.js";
 import { cardSpeeds } from "../hardware/profiles/cards.js";
 import { processor } from "../hardware/profiles/hosts.js";
 import { cudaRatios } from "../hardware/profiles/type-ratios.js";
+import { isSoftwareDevice } from "../hardware/software-device.js";
 
 // What to expect of a machine before the doctor has measured it. Rather too little than too much: a plan that turns out
 // faster than promised disappoints nobody.
@@ -26,8 +27,7 @@ export function assumedHostSpeed(threads: number): ComputeSpeed {
 /** An unknown card: the slowest of those in the profiles. Integrated graphics share the host's memory. */
 export function assumedSpeed(device: Pick<Device, "description" | "unified">): ComputeSpeed {
   if (!device.unified) return cardSpeeds[0]!.speed;
-  const isSoftware = /llvmpipe|lavapipe|swiftshader/i.test(device.description);
-  return isSoftware
+  return isSoftwareDevice(device)
     ? processor({ readBytesPerSecond: 4e9, promptTokensPerSecond: 2, nodeSeconds: 200e-6 })
     : processor({
         readBytesPerSecond: 35e9,

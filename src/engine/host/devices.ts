@@ -2,6 +2,8 @@ import { JaugeError } from "../../errors.js";
 import { deviceReading } from "../../hardware/device-reading.js";
 import { drmUsers } from "../../hardware/drm.js";
 import { cardPower, cpuPower, type PowerReading } from "../../hardware/power.js";
+import { isSoftwareDevice } from "../../hardware/software-device.js";
+import type { Plan } from "../../plan/plan.js";
 import type { Pointer } from "../native/ffi.js";
 import { type DeviceProperties, deviceKinds } from "../native/ggml.js";
 import { memoryBreakdown } from "../native/memory-breakdown.js";
@@ -88,9 +90,8 @@ export function powerOf(native: Native, device: Pointer): PowerReading[] {
 }
 
 /** Whether a device works in the host's RAM: Apple's, integrated ones, and software that calls itself a device. */
-function isUnified({ name, description, kind }: Pick<Device, "name" | "description" | "kind">): boolean {
-  if (kind !== "gpu") return true;
-  return /^(Metal|MTL)/.test(name) || /llvmpipe|lavapipe|swiftshader/i.test(description);
+function isUnified(device: Pick<Device, "name" | "description" | "kind">): boolean {
+  return device.kind !== "gpu" || /^(Metal|MTL)/.test(device.name) || isSoftwareDevice(device);
 }
 
 /** The devices that layers can be offloaded to. */
@@ -98,6 +99,14 @@ export function offloadDevices(native: Native): Pointer[] {
   return allDevices(native).filter((device) => {
     const kind = deviceKinds[native.ggml.deviceType(device)];
     return kind === "gpu" || kind === "integrated-gpu";
+  });
+}
+
+/** Whether any device of a plan computes on the CPU's cores. */
+export function sharesCores(native: Native, { devices }: Plan): boolean {
+  return offloadDevices(native).some((device) => {
+    const description = native.ggml.deviceDescription(device);
+    return devices?.includes(native.ggml.deviceName(device)) !== false && isSoftwareDevice({ description });
   });
 }
 

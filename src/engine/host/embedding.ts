@@ -5,6 +5,7 @@ import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
 import type { Native } from "../native/open.js";
 import type { Pooling } from "../protocol.js";
 import { BatchBuffer } from "./batch.js";
+import type { ComputeContext } from "./compute-context.js";
 import { contextParams, poolingTypes } from "./parameters.js";
 
 /**
@@ -18,9 +19,9 @@ export class Embedder {
   constructor(
     private readonly native: Native,
     /** `size` is the length of a vector. */
-    private readonly loaded: { model: Pointer; context: Pointer; plan: Plan; size: number },
+    private readonly loaded: { model: Pointer; context: ComputeContext; plan: Plan; size: number },
     /** Gives a context beside the plan's what that one has. */
-    private readonly prepare: (context: Pointer, plan: Plan) => void,
+    private readonly prepare: (context: Pointer, plan: Plan) => ComputeContext,
   ) {}
 
   /** One vector per text; with pooling `none`, that of its last token. Errors: `text-too-long`, `embeddings-unsupported`. */
@@ -39,14 +40,13 @@ export class Embedder {
     const pointer = await inBackground(this.native.llama.llama_init_from_model, model, params);
     if (pointer === null) throw new JaugeError("context-failed", { reason: "embeddings", log: "" });
     try {
-      this.prepare(pointer, beside);
-      return await this.embedIn(pointer, beside, texts);
+      return await this.embedIn(this.prepare(pointer, beside), beside, texts);
     } finally {
       this.native.llama.llama_free(pointer);
     }
   }
 
-  private async embedIn(context: Pointer, plan: Plan, texts: Int32Array[]): Promise<Float32Array[]> {
+  private async embedIn(context: ComputeContext, plan: Plan, texts: Int32Array[]): Promise<Float32Array[]> {
     const capacity = longestEmbedded(plan);
     const parallelTexts = embeddedAtOnce(plan);
     const batch = this.batchOf(capacity);
@@ -76,17 +76,18 @@ export class Embedder {
     return this.batch;
   }
 
-  private async compute(pointer: Pointer, batch: BatchBuffer, texts: Int32Array[]): Promise<Float32Array[]> {
+  private async compute(
+    context: ComputeContext,
+    batch: BatchBuffer,
+    texts: Int32Array[],
+  ): Promise<Float32Array[]> {
     const { llama } = this.native;
+    const { pointer } = context;
     const { model, size: length } = this.loaded;
     const memory = llama.llama_get_memory(pointer);
     if (memory !== null) llama.llama_memory_clear(memory, false);
     const encoderOnly = llama.llama_model_has_encoder(model) && !llama.llama_model_has_decoder(model);
-    const status = await inBackground(
-      encoderOnly ? llama.llama_encode : llama.llama_decode,
-      pointer,
-      batch.native,
-    );
+    const status = await (encoderOnly ? context.encode(batch) : context.decode(batch));
     if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
     const pooled = llama.llama_pooling_type(pointer) !== 0;
     const ranking = llama.llama_pooling_type(pointer) === 4;

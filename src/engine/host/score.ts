@@ -1,8 +1,9 @@
 import { JaugeError } from "../../errors.js";
-import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
+import { viewAt } from "../native/ffi.js";
 import type { Llama } from "../native/llama.js";
 import type { ScoringWindow, WindowScore } from "../protocol.js";
 import { BatchBuffer } from "./batch.js";
+import type { ComputeContext } from "./compute-context.js";
 import type { ImportanceCollector } from "./importance.js";
 import { argmax, logSumExp } from "./logits.js";
 import { BaseRows } from "./score-base.js";
@@ -16,7 +17,7 @@ export class WindowScorer {
 
   constructor(
     private readonly llama: Llama,
-    private readonly context: Pointer,
+    private readonly context: ComputeContext,
     private readonly vocabularySize: number,
     private readonly limits: { batch: number; outputs: number },
     private readonly importance: ImportanceCollector | undefined,
@@ -34,7 +35,7 @@ export class WindowScorer {
       score.sameTop = new Uint8Array(count);
     }
     try {
-      const memory = this.llama.llama_get_memory(this.context);
+      const memory = this.llama.llama_get_memory(this.context.pointer);
       if (memory !== null) this.llama.llama_memory_clear(memory, true);
       // Layers drop the rows that no one asks the logits of: to see all activations, all are asked.
       const firstOutput = this.importance ? 0 : firstScored;
@@ -87,7 +88,7 @@ export class WindowScorer {
     const firstRow = Math.min(end, Math.max(start, firstOutput));
     this.batch.add(0, start, tokens.subarray(start, end), end - firstRow);
     const started = performance.now();
-    const decode = () => inBackground(this.llama.llama_decode, this.context, this.batch!.native);
+    const decode = () => this.context.decode(this.batch!);
     const status = await (this.importance ? this.importance.during(decode) : decode());
     if (status !== 0) throw new JaugeError("decode-failed", { status, log: "" });
     if (firstRow === end) {
@@ -95,7 +96,7 @@ export class WindowScorer {
       return { logits: new Float32Array(0), firstRow };
     }
     // A device computes on after the call; it is done when the logits are there.
-    const address = this.llama.llama_get_logits(this.context);
+    const address = this.llama.llama_get_logits(this.context.pointer);
     score.decodeMs += performance.now() - started;
     if (address === null) throw new JaugeError("decode-failed", { status: 0, log: "no logits" });
     return {

@@ -4,10 +4,10 @@ import { inBackground, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
 import type { Native } from "../native/open.js";
-import { reserveGraph } from "../native/reserve-graph.js";
 import type { ContextParams } from "../native/structures.js";
 import type { MemoryUse, ModelFacts, OpenedModel } from "../protocol.js";
-import { listDevices, memoryUse } from "./devices.js";
+import { ComputeContext } from "./compute-context.js";
+import { listDevices, memoryUse, sharesCores } from "./devices.js";
 import { Embedder } from "./embedding.js";
 import type { ImportanceCollector } from "./importance.js";
 import { contextParams, modelParams } from "./parameters.js";
@@ -25,7 +25,7 @@ export class Session {
 
   private constructor(
     private readonly native: Native,
-    private readonly context: Pointer,
+    private readonly context: ComputeContext,
     private readonly plan: Plan,
     readonly vocabulary: Vocabulary,
     readonly opened: OpenedModel,
@@ -55,34 +55,37 @@ export class Session {
     const model = await loadModel(native, plan, dry, onProgress);
     const adapters = dry ? [] : await loadAdapters(native, plan, model);
     const params = { ...contextParams(native, plan), cb_eval: importance?.callback ?? null };
-    const context = await inBackground(llama.llama_init_from_model, model, params);
-    if (context === null) throw new JaugeError("context-failed", { reason: "", log: "" });
-    if (!dry) reserveAlternating(native, context, plan);
-    setAdapters(native, context, adapters);
-    attachThreadpools(native, context, plan);
+    const pointer = await inBackground(llama.llama_init_from_model, model, params);
+    if (pointer === null) throw new JaugeError("context-failed", { reason: "", log: "" });
+    const context = new ComputeContext(native, pointer, plan);
+    if (!dry) context.reserve();
+    setAdapters(native, pointer, adapters);
+    attachThreadpools(native, pointer, plan);
 
     const vocabulary = new Vocabulary(llama, llama.llama_model_get_vocab(model));
-    const facts = modelFacts(native, model, context, vocabulary);
+    const facts = modelFacts(native, model, pointer, vocabulary);
     const opened: OpenedModel = {
       backend,
       libraryVersion: native.version,
       systemInfo: llama.llama_print_system_info(),
       description: description(native, model),
       devices: listDevices(native),
-      memory: memoryUse(native, context, dry),
+      memory: memoryUse(native, pointer, dry),
       model: facts,
       context: {
-        length: llama.llama_n_ctx_seq(context),
-        sequences: llama.llama_n_seq_max(context),
-        batch: llama.llama_n_batch(context),
-        microBatch: llama.llama_n_ubatch(context),
+        length: llama.llama_n_ctx_seq(pointer),
+        sequences: llama.llama_n_seq_max(pointer),
+        batch: llama.llama_n_batch(pointer),
+        microBatch: llama.llama_n_ubatch(pointer),
         outputs: params.n_outputs_max,
       },
       loadMs: performance.now() - started,
     };
     const prepare = (other: Pointer, its: Plan) => {
-      reserveAlternating(native, other, its);
+      const prepared = new ComputeContext(native, other, its);
+      prepared.reserve();
       setAdapters(native, other, adapters);
+      return prepared;
     };
     const embedder = new Embedder(native, { model, context, plan, size: facts.embeddingSize }, prepare);
     return new Session(native, context, plan, vocabulary, opened, embedder, importance);
@@ -90,7 +93,7 @@ export class Session {
 
   async memory(): Promise<MemoryUse[]> {
     await this.steps.settle();
-    return memoryUse(this.native, this.context, false);
+    return memoryUse(this.native, this.context.pointer, false);
   }
 
   /** Writes a sequence's KV state and tokens to a file. Errors: `state-unusable`. */
@@ -99,7 +102,7 @@ export class Session {
     const { llama } = this.native;
     const bytes = await inBackground(
       llama.llama_state_seq_save_file,
-      this.context,
+      this.context.pointer,
       path,
       sequence,
       tokens,
@@ -119,7 +122,7 @@ export class Session {
     const bytes = await inBackground(
       ...([
         llama.llama_state_seq_load_file,
-        this.context,
+        this.context.pointer,
         path,
         sequence,
         tokens,
@@ -165,7 +168,7 @@ export async function measurePlan(native: Native, plan: Plan): Promise<MemoryUse
   }
 }
 
-/** Contexts that take as much as `reserveAlternating` takes later. */
+/** Contexts that take as much as `ComputeContext.reserve` takes later. */
 function alternatingContexts(plan: Plan, usual: ContextParams): ContextParams[] {
   const contexts = alternatingRows(plan).map((rows) => ({
     ...{ ...usual, n_batch: rows, n_ubatch: rows },
@@ -222,16 +225,6 @@ async function loadAdapters(native: Native, plan: Plan, model: Pointer): Promise
   return adapters;
 }
 
-/** Makes the buffers large enough for all kinds of batches, so that none grows later: see `alternatingRows`. */
-function reserveAlternating(native: Native, context: Pointer, plan: Plan): void {
-  const rows = alternatingRows(plan);
-  if (rows.length === 0) return;
-  const outputs = contextParams(native, plan).n_outputs_max;
-  for (const tokens of [...rows, native.llama.llama_n_ubatch(context)])
-    if (!reserveGraph(native.library, context, tokens, plan.sequences, Math.min(tokens, outputs)))
-      throw new JaugeError("context-failed", { reason: "", log: "" });
-}
-
 function setAdapters(native: Native, context: Pointer, adapters: Adapter[]): void {
   if (adapters.length === 0) return;
   const pointers = new BigUint64Array(adapters.map(({ pointer }) => pointer));
@@ -240,10 +233,11 @@ function setAdapters(native: Native, context: Pointer, adapters: Adapter[]): voi
 }
 
 function attachThreadpools(native: Native, context: Pointer, plan: Plan): void {
-  const decode = createThreadpool(native.ggml, plan.threads);
+  const options = { spins: !sharesCores(native, plan) };
+  const decode = createThreadpool(native.ggml, plan.threads, options);
   if (decode === undefined) return;
   const batch =
-    plan.threadsBatch === plan.threads ? decode : createThreadpool(native.ggml, plan.threadsBatch);
+    plan.threadsBatch === plan.threads ? decode : createThreadpool(native.ggml, plan.threadsBatch, options);
   native.llama.llama_attach_threadpool(context, decode, batch ?? decode);
 }
 

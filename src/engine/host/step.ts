@@ -1,9 +1,10 @@
 import { JaugeError } from "../../errors.js";
-import { inBackground, type Pointer, viewAt } from "../native/ffi.js";
+import { type Pointer, viewAt } from "../native/ffi.js";
 import type { Llama } from "../native/llama.js";
 import type { MemoryOperation, Run, Step, StepResult, TokenLogprobs } from "../protocol.js";
 import type { SamplingSettings } from "../sampling.js";
 import { BatchBuffer } from "./batch.js";
+import type { ComputeContext } from "./compute-context.js";
 import { logprobsOf } from "./logits.js";
 import { greedySampler, type SamplerFactory, type TokenSampler } from "./samplers.js";
 import type { Vocabulary } from "./vocabulary.js";
@@ -30,13 +31,13 @@ export class StepRunner {
 
   constructor(
     private readonly llama: Llama,
-    private readonly context: Pointer,
+    private readonly context: ComputeContext,
     private readonly vocabulary: Vocabulary,
     private readonly factory: SamplerFactory,
     capacity: number,
   ) {
     this.batch = new BatchBuffer(capacity);
-    this.memory = llama.llama_get_memory(context) ?? 0n;
+    this.memory = llama.llama_get_memory(context.pointer) ?? 0n;
   }
 
   async run(step: Step): Promise<StepResult> {
@@ -70,7 +71,7 @@ export class StepRunner {
   private begin(runs: Run[]): MicroBatch {
     const rows = this.fillBatch(runs);
     const started = performance.now();
-    const status = inBackground(this.llama.llama_decode, this.context, this.batch.native);
+    const status = this.context.decode(this.batch);
     return { runs, rows, started, status };
   }
 
@@ -144,7 +145,7 @@ export class StepRunner {
 
   /** Looks at the logits of this micro-batch: rows in the order of the batch. Waits for the devices. */
   private readLogits(): void {
-    const address = this.llama.llama_get_logits(this.context);
+    const address = this.llama.llama_get_logits(this.context.pointer);
     if (address === null) throw new JaugeError("decode-failed", { status: 0, log: "no logits" });
     const length = this.batch.outputRows * this.vocabulary.size;
     if (address === this.logitsAddress && this.logitsView.length >= length) return;

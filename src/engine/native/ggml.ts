@@ -106,13 +106,14 @@ export function ggmlFunctions(ggml: LibraryHandle, base: LibraryHandle) {
 
 /**
  * A pool of compute threads that lives as long as its context: without one, ggml starts and ends threads for
- * every graph. Only the CPU backend has pools; undefined where it exports none.
+ * every graph. They wait for work by spinning, or asleep where others need the cores (`spins` false). Only the CPU
+ * backend has pools; undefined where it exports none.
  */
-export function createThreadpool(ggml: Ggml, threads: number): Pointer | undefined {
+export function createThreadpool(ggml: Ggml, threads: number, { spins = true } = {}): Pointer | undefined {
   const cpu = ggml.deviceByType(0);
   const create = cpu && ggml.procedure(ggml.deviceRegistry(cpu), "ggml_threadpool_new");
   if (!create) return undefined;
-  const params = { ...ggml.defaultThreadpoolParams(threads) };
+  const params = { ...ggml.defaultThreadpoolParams(threads), ...(!spins && { poll: 0 }) };
   const prototype = koffi.proto("void *", [koffi.pointer(threadpoolParams)]);
   return (koffi.call(create, prototype, params) as Pointer | null) ?? undefined;
 }
