@@ -10,6 +10,7 @@ import { readHardwareFile } from "../hardware/profiles.js";
 import { alternativesOf, type Requantised } from "../plan/alternatives.js";
 import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budget.js";
 import { checkPlan } from "../plan/check.js";
+import { host } from "../plan/cost.js";
 import { describePlan } from "../plan/describe.js";
 import { withEmbeddings } from "../plan/embedding.js";
 import type { FixedPlacement, Machine } from "../plan/fit.js";
@@ -161,10 +162,12 @@ function fixedPlacement(
   }
   const { gpuLayers } = wishes;
   const all = layout.outputLayer + 1;
+  // A pattern may name a device that gets no layer.
+  const hasDevices = usable.length > 0 || [...pinned.values()].some((place) => place !== host);
   return {
     ...(gpuLayers !== undefined && { layers: gpuLayers < 0 ? all : gpuLayers }),
     pinned,
-    modes: hostModes(wishes, usable.length > 0),
+    modes: hostModes(wishes, hasDevices),
   };
 }
 
