@@ -7,6 +7,7 @@ import { bestPlacement } from "../../src/plan/placement.js";
 import { costModels, predict, scored } from "../../src/plan/predict.js";
 import { judged, type PlacementProblem } from "../../src/plan/problem.js";
 import { solve } from "../../src/plan/solve.js";
+import type { ModelSource } from "../../src/plan/source.js";
 import { deviceOf, machineFacts, machineOf, type Shape, sourceOfShape } from "./machines.js";
 
 const small: Shape = {
@@ -166,6 +167,33 @@ describe("a plan", () => {
       expect(onDevice).toEqual(expect.arrayContaining(["attn_q.weight", "attn_k.weight", "attn_v.weight"]));
       expect(onDevice.filter((name) => /attn_(output|sinks)/.test(name))).toEqual([]);
     }
+  });
+
+  test("leaves what comes next behind attention in RAM with the KV cache", async () => {
+    const plain = sourceOfShape(small);
+    const outside = { host: 64e9, devices: [60e6] };
+    const movedIn = async (source: ModelSource) => {
+      const layout = layoutOf(source);
+      const machine = machineOf(machineFacts([deviceOf("CUDA0", 10, 8e9)]), outside);
+      const wishes = { contextLength: 8192, sequences: 256 };
+      const { fitted } = await solve({ layout, machine, objective: "chat", wishes });
+      const names = fitted.placement.layers.flatMap(({ parts }, layer) =>
+        parts.flatMap((place, index) => (place === host ? [] : [layout.layers[layer]![index]!.name])),
+      );
+      return new Set(names.map((name) => name.replace(/^blk\.\d+\.|\.weight$/g, "")));
+    };
+    // A parallel residual: the feed-forward part has no norm of its own, and is computed before the output projection.
+    const parallel = await movedIn({
+      ...plain,
+      tensors: plain.tensors.filter(({ name }) => !/ffn_norm/.test(name)),
+    });
+    expect([...parallel].filter((name) => /ffn_(gate|up)/.test(name))).toEqual([]);
+    expect(parallel).toContain("ffn_down");
+    // GPT-NeoX has a norm there, and the same order.
+    const neox = await movedIn({ ...plain, outline: { ...plain.outline, architecture: "gptneox" } });
+    expect(neox).toContain("ffn_up");
+    expect(neox).not.toContain("ffn_norm");
+    expect(await movedIn(plain)).toContain("ffn_norm");
   });
 
   test("moves routers with their experts, and biases with their matrices", async () => {
