@@ -24,6 +24,8 @@ export interface ModelOutline {
   headSizeV?: number;
   /** Per layer. */
   feedForwardSize?: number[];
+  /** Whether attention and the feed-forward part take the same input, where the file says it. */
+  parallelResidual?: boolean;
   /** Tokens of the sliding window, where some layers attend to no more. */
   slidingWindow?: number;
   experts?: number;
@@ -99,6 +101,7 @@ export function outlineOf(model: Pick<ModelFile, "metadata" | "tensors">): Model
     headSizeK: number("attention.key_length") ?? headSize,
     headSizeV: number("attention.value_length") ?? headSize,
     feedForwardSize: metadata.perLayer(key("feed_forward_length"), layers),
+    parallelResidual: metadata.boolean(key("use_parallel_residual")),
     slidingWindow: number("attention.sliding_window"),
     experts,
     expertsUsed: experts

@@ -21,7 +21,7 @@ interface Move {
   device: number;
   /** A KV cache of attention, rather than none or a recurrent state. */
   hasCache: boolean;
-  architecture: string | undefined;
+  parallelResidual: boolean | undefined;
 }
 
 /**
@@ -34,20 +34,20 @@ function mayMove(part: Part, move: Move): boolean {
   const { on, device, hasCache } = move;
   if (on === device) return true;
   const isFeedForward = part.stage === "feedForwardIn" || part.stage === "feedForwardOut";
-  const isBeforeAttention = hasCache && /\.attn_(q|k|v|qkv)\.weight$/.test(part.name);
-  if (!isFeedForward && !isBeforeAttention) return /\.ssm_(in|out)\.weight$/.test(part.name);
+  const isProjection = hasCache && /\.attn_(q|k|v|qkv|output)\.weight$/.test(part.name);
+  if (!isFeedForward && !isProjection) return /\.ssm_(in|out)\.weight$/.test(part.name);
   return !isBehindAttention(part, move);
 }
 
 /**
- * Whether a part's operation is the next one with weights behind attention. Where the feed-forward part takes what attention takes
- * (a parallel residual, recognised by its missing norm), that is computed first, and the output projection
- * last; so it is in GPT-NeoX, which has two norms. Source: the graphs of src/models, v0.5.0.
+ * Whether a part's operation is the next one with weights behind attention: of the output projection mostly. Where the feed-forward
+ * part takes what attention takes (a parallel residual, which has one norm, or as in GPT-NeoX a second one), all of
+ * that is computed in between. Source: the graphs of src/models, v0.5.0.
  */
-function isBehindAttention({ name, stage }: Part, { all, architecture }: Move): boolean {
-  if (architecture === "gptneox") return /\.ffn_norm\./.test(name);
-  const isParallel = !all.some((part) => part.stage === "feedForwardNorm" && !part.isMatrix);
-  return isParallel ? stage === "feedForwardIn" : stage === "attentionOut";
+function isBehindAttention({ name, stage }: Part, { all, parallelResidual }: Move): boolean {
+  const hasNorm = all.some((part) => part.stage === "feedForwardNorm" && !part.isMatrix);
+  if (!(parallelResidual ?? !hasNorm)) return stage === "attentionOut";
+  return hasNorm ? /\.ffn_norm\./.test(name) : stage === "feedForwardIn";
 }
 
 /** What chooses experts: it is where they are, or costs two hand-overs. */
@@ -241,7 +241,7 @@ function allSubsets(
   const all = problem.layout.layers[layer]!;
   const isRecurrent = all.some(({ name }) => /\.(ssm|time_mix|shortconv)/.test(name));
   const move: Move = {
-    ...{ all, on, device, architecture: problem.layout.source.outline.architecture },
+    ...{ all, on, device, parallelResidual: problem.layout.source.outline.parallelResidual },
     hasCache: !isRecurrent && (problem.kvBytes[layer] ?? 0) > 0,
   };
   const movable = all

@@ -188,12 +188,16 @@ describe("a plan", () => {
       tensors: plain.tensors.filter(({ name }) => !/ffn_norm/.test(name)),
     });
     expect([...parallel].filter((name) => /ffn_(gate|up)/.test(name))).toEqual([]);
-    expect(parallel).toContain("ffn_down");
+    expect([...parallel]).toEqual(expect.arrayContaining(["ffn_down", "attn_output"]));
     // GPT-NeoX has a norm there, and the same order.
-    const neox = await movedIn({ ...plain, outline: { ...plain.outline, architecture: "gptneox" } });
-    expect(neox).toContain("ffn_up");
+    const neox = await movedIn({ ...plain, outline: { ...plain.outline, parallelResidual: true } });
+    expect([...neox]).toEqual(expect.arrayContaining(["ffn_up", "attn_output"]));
     expect(neox).not.toContain("ffn_norm");
-    expect(await movedIn(plain)).toContain("ffn_norm");
+    const sequential = await movedIn({ ...plain, outline: { ...plain.outline, parallelResidual: false } });
+    for (const moved of [sequential, await movedIn(plain)]) {
+      expect(moved).toContain("ffn_norm");
+      expect(moved).not.toContain("attn_output");
+    }
   });
 
   test("moves routers with their experts, and biases with their matrices", async () => {
