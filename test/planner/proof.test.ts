@@ -25,9 +25,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function planOf(wishes: Partial<Plan>, options: EngineOptions): Promise<ModelPlan> {
+async function planOf(wishes: Partial<Plan>, options: EngineOptions, model = path): Promise<ModelPlan> {
   const libraries = options.libraries!;
-  return planModel({ model: path, budgets: {}, wishes, objective: "chat", libraries });
+  return planModel({ model, budgets: {}, wishes, objective: "chat", libraries });
 }
 
 /** Bytes by place and kind, places without any left out. */
@@ -103,19 +103,13 @@ describe.runIf(hasVulkan)("a device that patterns alone use", () => {
 
 describe("buffers stay as they were loaded", () => {
   const given = { streamWeights: true, contextLength: 256, microBatch: 64 };
-  const batches: [name: string, lengths: number[], wishes: Partial<Plan>, model: () => string][] = [
-    ["whatever the size of a batch beside streamed weights", [2, 32, 40], { gpuLayers: 5 }, () => path],
+  const batches: [name: string, lengths: number[], wishes: Partial<Plan>, model?: string][] = [
+    ["whatever the size of a batch beside streamed weights", [2, 32, 40], { gpuLayers: 5 }],
     // Here ggml lays 63 rows out in 244,640 bytes where 64 take 230,656.
-    [
-      "with fewer rows that ggml lays out worse",
-      [64, 2, 63, 2, 61],
-      { gpuLayers: 3 },
-      () => defaultModelPath,
-    ],
+    ["with fewer rows that ggml lays out worse", [64, 2, 63, 2, 61], { gpuLayers: 3 }, defaultModelPath],
   ];
   it.runIf(hasVulkan).each(batches)("%s", { retry: 3 }, async (_, lengths, wishes, model) => {
-    const settings = { model: model(), budgets: {}, wishes: { ...given, ...wishes } };
-    const plan = await planModel({ ...settings, objective: "chat", libraries: vulkan.libraries! });
+    const plan = await planOf({ ...given, ...wishes }, vulkan, model);
     const engine = await Engine.open(plan.engine, vulkan);
     const before = await engine.memory();
     for (const length of lengths) {

@@ -1,10 +1,9 @@
 import { JaugeError } from "../../errors.js";
-import { alternatingRows, type Plan, streams, streamsFrom } from "../../plan/plan.js";
+import { alternatingRows, mostOutputs, type Plan, streams, streamsFrom } from "../../plan/plan.js";
 import { inBackground, type Pointer } from "../native/ffi.js";
 import type { Native } from "../native/open.js";
 import { reserveGraph } from "../native/reserve-graph.js";
 import type { BatchBuffer } from "./batch.js";
-import { contextParams } from "./parameters.js";
 
 /**
  * A context as what computes batches. Where batches of two kinds alternate in it (streamed ones, and smaller ones that are
@@ -53,7 +52,7 @@ export class ComputeContext {
   }
 
   private layOut(tokens: number): void {
-    const outputs = Math.min(tokens, contextParams(this.native, this.plan).n_outputs_max);
+    const outputs = Math.min(tokens, mostOutputs(this.plan));
     const sequences = Math.min(tokens, this.plan.sequences);
     if (!reserveGraph(this.native.library, this.pointer, tokens, sequences, outputs))
       throw new JaugeError("context-failed", { reason: "", log: "" });
