@@ -82,23 +82,6 @@ export function streams({ devices, streamWeights, microBatch }: Plan): boolean {
   return devices?.length !== 0 && streamWeights !== false && microBatch >= streamFromRows;
 }
 
-/**
- * Rows of the batches, beside a whole micro-batch, that buffers are made for in advance where two kinds of batches alternate:
- * streamed ones, and smaller ones that are computed where the weights are. Sequences with caches of their own are computed in
- * several parts, for which ggml lays buffers out by itself and by best fit: there the largest batch of a kind may by
- * luck take less than others, so there are some beside it. Whole tokens of all sequences, as only these can be reserved.
- */
-export function alternatingRows(plan: Plan): number[] {
-  if (!streams(plan)) return [];
-  const { sequences, microBatch, kvLayout } = plan;
-  const cells = sharedCells(plan);
-  const unstreamed = streamsFrom(plan) - 1;
-  const isInParts = kvLayout === "separate" && sequences > 1;
-  const most = Math.min(microBatch, cells);
-  const beside = isInParts ? [most + sequences, most - sequences, unstreamed - sequences] : [];
-  return [...beside, unstreamed].filter((rows) => rows >= sequences && rows <= cells);
-}
-
 /** Tokens of a micro-batch that may have logits. */
 export function mostOutputs({ sequences, microBatch, outputs, embeddings }: Plan): number {
   const wanted = embeddings ? microBatch : Math.min(outputs ?? sequences * 9, microBatch);

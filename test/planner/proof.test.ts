@@ -107,6 +107,12 @@ describe("buffers stay as they were loaded", () => {
     ["whatever the size of a batch beside streamed weights", [2, 32, 40], { gpuLayers: 5 }],
     // Here ggml lays 63 rows out in 244,640 bytes where 64 take 230,656.
     ["with fewer rows that ggml lays out worse", [64, 2, 63, 2, 61], { gpuLayers: 3 }, defaultModelPath],
+    [
+      "with few rows, whose norms are held to their layers",
+      [64, 31, 2, 63, 32, 31, 61],
+      { gpuLayers: 0, tensorOverrides: [{ pattern: "ffn_(gate|up|norm)", placement: "Vulkan0" }] },
+      defaultModelPath,
+    ],
   ];
   it.runIf(hasVulkan).each(batches)("%s", { retry: 3 }, async (_, lengths, wishes, model) => {
     const plan = await planOf({ ...given, ...wishes }, vulkan, model);

@@ -1,5 +1,6 @@
 import { JaugeError } from "../../errors.js";
-import { alternatingRows, type Plan, streams, streamsFrom } from "../../plan/plan.js";
+import { alternatingBatches } from "../../plan/graph-kinds.js";
+import type { Plan } from "../../plan/plan.js";
 import { inBackground, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
@@ -57,7 +58,7 @@ export class Session {
     const params = { ...contextParams(native, plan), cb_eval: importance?.callback ?? null };
     const pointer = await inBackground(llama.llama_init_from_model, model, params);
     if (pointer === null) throw new JaugeError("context-failed", { reason: "", log: "" });
-    const context = new ComputeContext(native, pointer, plan);
+    const context = new ComputeContext(native, pointer, plan, allLayers(native, model));
     if (!dry) context.reserve();
     setAdapters(native, pointer, adapters);
     attachThreadpools(native, pointer, plan);
@@ -82,7 +83,7 @@ export class Session {
       loadMs: performance.now() - started,
     };
     const prepare = (other: Pointer, its: Plan) => {
-      const prepared = new ComputeContext(native, other, its);
+      const prepared = new ComputeContext(native, other, its, allLayers(native, model));
       prepared.reserve();
       setAdapters(native, other, adapters);
       return prepared;
@@ -155,7 +156,7 @@ export async function measurePlan(native: Native, plan: Plan): Promise<MemoryUse
   const usual = contextParams(native, plan);
   try {
     const uses = await measureContext(native, model, usual);
-    for (const params of alternatingContexts(plan, usual)) {
+    for (const params of alternatingContexts(plan, usual, allLayers(native, model))) {
       const others = await measureContext(native, model, params);
       for (const use of uses) {
         const other = others.find(({ device }) => device === use.device);
@@ -168,17 +169,18 @@ export async function measurePlan(native: Native, plan: Plan): Promise<MemoryUse
   }
 }
 
-/** Contexts that take as much as `ComputeContext.reserve` takes later. */
-function alternatingContexts(plan: Plan, usual: ContextParams): ContextParams[] {
-  const contexts = alternatingRows(plan).map((rows) => ({
-    ...{ ...usual, n_batch: rows, n_ubatch: rows },
+/** Contexts that take as much as `ComputeContext.reserve` takes later, or as batches that it cannot reserve take. */
+function alternatingContexts(plan: Plan, usual: ContextParams, layers: number): ContextParams[] {
+  return alternatingBatches(plan, layers).map(({ rows, sequences }) => ({
+    ...{ ...usual, n_batch: rows, n_ubatch: rows, n_seq_max: sequences },
+    n_ctx: plan.kvLayout === "unified" ? usual.n_ctx : plan.contextLength * sequences,
     n_outputs_max: Math.min(rows, usual.n_outputs_max),
   }));
-  // Of more sequences than unstreamed rows, none is reserved; a batch of all of them is enough for any smaller one.
-  const { sequences } = plan;
-  if (streams(plan) && sequences >= streamsFrom(plan))
-    contexts.push({ ...usual, n_batch: sequences, n_ubatch: sequences, op_offload: false });
-  return contexts;
+}
+
+/** Layers of a model, those for multi-token prediction included. */
+function allLayers({ llama }: Native, model: Pointer): number {
+  return llama.llama_model_n_layer(model) + llama.llama_model_n_layer_nextn(model);
 }
 
 async function measureContext(native: Native, model: Pointer, params: ContextParams): Promise<MemoryUse[]> {

@@ -71,6 +71,7 @@ function models(l: LibraryHandle) {
     llama_model_n_embd: count("llama_model_n_embd"),
     llama_model_n_embd_out: count("llama_model_n_embd_out"),
     llama_model_n_layer: count("llama_model_n_layer"),
+    llama_model_n_layer_nextn: count("llama_model_n_layer_nextn"),
     llama_model_n_cls_out: declare<[model: Pointer], number>(l, "llama_model_n_cls_out", "uint32", "void *"),
     llama_model_size: declare<[model: Pointer], number>(l, "llama_model_size", "uint64", "void *"),
     llama_model_n_params: declare<[model: Pointer], number>(l, "llama_model_n_params", "uint64", "void *"),
