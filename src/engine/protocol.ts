@@ -248,6 +248,8 @@ export interface ProcessorCalibration {
   operations?: {
     nodeSeconds: number;
     multiplySeconds: number;
+    /** Of devices. */
+    rowSeconds?: number;
     passBytesPerSecond: number;
     attention?: ComputeSpeed["attention"];
     link?: LinkSpeed;

@@ -43,6 +43,7 @@ const computeSpeed = z.strictObject({
   memoryBytesPerSecond: rate,
   nodeSeconds: seconds,
   multiplySeconds: seconds.optional(),
+  rowSeconds: seconds.optional(),
   passBytesPerSecond: rate.optional(),
   matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
   repacked: matrix.optional(),

@@ -89,6 +89,8 @@ export interface ComputeSpeed {
    * As much as any node where absent.
    */
   multiplySeconds?: number;
+  /** Beside it for each row of a matrix, where one token is multiplied: short rows cost more than their bytes. */
+  rowSeconds?: number;
   /** What the small operations on many tokens read and write, norms included. As fast as memory where absent. */
   passBytesPerSecond?: number;
   /** Matrix multiplications by the weights' tensor type (`Q4_K`, `F16`, …, as in GGUF). */

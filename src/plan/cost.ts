@@ -3,7 +3,7 @@ import { attentionSeconds } from "./attention-cost.js";
 import { type ModelLayout, ofLayers, type Part, stages } from "./layout.js";
 import { streamFromRows } from "./plan.js";
 import { attentionWork, outputWork, type SmallWork, smallWorkOf } from "./small-work.js";
-import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
+import { deviceTable, type HostMode, hostTable, matrixRowSeconds, matrixSeconds } from "./speed.js";
 
 /** Host memory and CPU. Devices are their index in the hardware facts. */
 export const host = -1;
@@ -174,7 +174,12 @@ export class CostModel {
       place === host
         ? hostTable(speed, part.type, part.isExpert, this.mode)
         : deviceTable(speed, part.type, part.isExpert);
-    return this.multiplySeconds[place + 1]! + matrixSeconds(table, part.type, bytes, rows);
+    const matrixRows = (part.shape.slice(1).reduce((all, length) => all * length, 1) * bytes) / part.bytes;
+    return (
+      this.multiplySeconds[place + 1]! +
+      matrixSeconds(table, part.type, bytes, rows) +
+      matrixRowSeconds(speed, rows) * matrixRows
+    );
   }
 
   private streamSeconds(bytes: number): number {

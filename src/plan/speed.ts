@@ -26,6 +26,14 @@ export function secondsPerByte({ rows: points, bytesPerSecond }: MatrixSpeed, ro
   return (1 - share) / bytesPerSecond[above - 1]! + share / bytesPerSecond[above]!;
 }
 
+/** From so many rows on the speeds of a table have all in them. */
+const wholeFromRows = 8;
+
+/** Seconds that each row of a matrix costs beside its bytes: of one token, and less and less of more. */
+export function matrixRowSeconds({ rowSeconds = 0 }: ComputeSpeed, rows: number): number {
+  return rowSeconds * Math.max(0, (wholeFromRows - rows) / (wholeFromRows - 1));
+}
+
 /** The speeds of the type whose elements have the most similar size. */
 function nearest(table: Record<string, MatrixSpeed>, type: string): MatrixSpeed | undefined {
   const bits = (name: string) => {

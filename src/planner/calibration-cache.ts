@@ -24,7 +24,7 @@ export interface CalibrationKey {
   method: number;
 }
 
-const currentMethod = 2;
+const currentMethod = 3;
 
 /** What is known of a machine: the speeds, and what was asked for when they were measured. */
 export interface CalibrationRecord {
@@ -132,6 +132,7 @@ const speed = z.object({
   memoryBytesPerSecond: rate,
   nodeSeconds: bytes,
   multiplySeconds: bytes,
+  rowSeconds: bytes.optional(),
   passBytesPerSecond: rate,
   matrix: matrix.refine((types) => Object.keys(types).length > 0),
   repacked: matrix.optional(),

@@ -40,6 +40,18 @@ describe("the fixed costs of a graph", () => {
     expect(secondsOf(mixture, { multiplySeconds: 1 })).toBeCloseTo(4 + 1 + 3 + 1, 6);
   });
 
+  it("are those of the rows of matrices, for one token, and less for some", () => {
+    // Q, K, V and output; gate, up and down; the vocabulary.
+    const rows = 512 + 2 * 128 + 512 + 2 * 1024 + 512 + 512;
+    expect(secondsOf(dense, { rowSeconds: 1 })).toBeCloseTo(rows, 6);
+    const several: Load = { rows: 4, sequences: 4, outputs: 4, depth: 100 };
+    expect(secondsOf(dense, { rowSeconds: 1 }, several)).toBeCloseTo((rows * 4) / 7, 6);
+    expect(secondsOf(dense, { rowSeconds: 1 }, { ...several, rows: 64, outputs: 64 })).toBeCloseTo(0, 6);
+    // Of a mixture the rows of the experts that a token uses, four of eight, and the router's.
+    const used = 512 + 2 * 128 + 512 + 8 + 4 * (2 * 1024 + 512) + 512;
+    expect(secondsOf(mixture, { rowSeconds: 1 })).toBeCloseTo(used, 6);
+  });
+
   it("count a multiplication as any operation where nothing else is known", () => {
     const plain: Partial<ComputeSpeed> = { nodeSeconds: 1 };
     const layout = layoutOf(sourceOfShape(dense));

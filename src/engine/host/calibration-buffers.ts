@@ -41,8 +41,8 @@ function product({ functions }: Workbench, trial: Tensors, weights: Pointer, asE
  * Bytes of weights that a measurement must pass for memory to show and not a cache: three times a CPU's last-level
  * caches, and more than any graphics card of today has.
  */
-export function beyondCaches(isHost: boolean): number {
-  return isHost ? 3 * lastLevelCacheBytes() : 384 * 2 ** 20;
+export function beyondCaches(isOnCores: boolean): number {
+  return isOnCores ? 3 * lastLevelCacheBytes() : 384 * 2 ** 20;
 }
 
 /** The third-level caches of all cores; what large desktop processors have where the system does not tell. */

@@ -19,7 +19,7 @@ const graphSeconds = 0.04;
 export async function expertSpeed(
   workbench: Workbench,
   clock: Clock,
-  { type, bufferType, passBytes, multiplySeconds }: WeightsCase,
+  { type, bufferType, passBytes, multiplySeconds, rowSeconds }: WeightsCase,
 ): Promise<MatrixSpeed> {
   const bytes = tensorBytes(type, [hidden, expertSize])!;
   const count = 2 * Math.max(1, Math.ceil(passBytes / (bytes * experts) / 2));
@@ -39,7 +39,9 @@ export async function expertSpeed(
     const chosen = layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected)));
     if (tokens > 1 && !clock.allows(2 * expected * chosen.length)) break;
     const took = await chainSeconds(workbench, clock, chosen, tokens);
-    const seconds = withoutFixed(took, chosen.length * multiplySeconds);
+    const matrixRows = (touched * chosen.length * (hidden + expertSize)) / 2;
+    const fixed = chosen.length * multiplySeconds + (rows === 1 ? matrixRows * rowSeconds : 0);
+    const seconds = withoutFixed(took, fixed);
     speed.rows.push(rows);
     speed.bytesPerSecond.push((chosen.length * touched * bytes) / seconds);
     secondsPerByte = seconds / (chosen.length * touched * bytes);

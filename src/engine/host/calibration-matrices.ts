@@ -24,6 +24,8 @@ export interface WeightsCase {
   passBytes: number;
   /** What a multiplication costs beside them, which is not counted in their speed. */
   multiplySeconds: number;
+  /** What each row of a matrix costs beside them where one token is multiplied; neither is counted in their speed. */
+  rowSeconds: number;
 }
 
 /**
@@ -34,12 +36,13 @@ export interface WeightsCase {
 export async function matrixSpeed(
   workbench: Workbench,
   clock: Clock,
-  { type, bufferType, passBytes, multiplySeconds }: WeightsCase,
+  { type, bufferType, passBytes, multiplySeconds, rowSeconds }: WeightsCase,
 ): Promise<MatrixSpeed> {
   using small = workbench.tensors(smaller.length);
   const choices: Choice[] = smaller.map((shape) => ({
     chain: [small.make(type, shape)],
     length: shape[0],
+    matrixRows: shape[1],
     bytes: tensorBytes(type, shape)!,
   }));
   await workbench.fillWeights(small, type, bufferType);
@@ -55,7 +58,12 @@ export async function matrixSpeed(
   await workbench.fillWeights(large, type, bufferType);
   // All matrices, or fewer, or a small one: as much as fits into the time of one computation.
   for (let count = 1; count <= matrices.length; count++)
-    choices.unshift({ chain: matrices.slice(0, count), length: hidden, bytes: count * bytes });
+    choices.unshift({
+      chain: matrices.slice(0, count),
+      length: hidden,
+      matrixRows: Math.ceil(count / 2) * feedForward + Math.floor(count / 2) * hidden,
+      bytes: count * bytes,
+    });
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
   let measuredRows = 1;
@@ -64,10 +72,11 @@ export async function matrixSpeed(
     // One row reads memory: there, a part of the matrices could come from a cache.
     const fits = (choice: Choice) => rows === 1 || choice.bytes * expected < graphSeconds;
     const choice = choices.find(fits) ?? least;
-    const { chain, bytes } = choice;
+    const { chain, bytes, matrixRows } = choice;
     if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
     const took = await chainSeconds(workbench, clock, choice, rows);
-    const seconds = withoutFixed(took, chain.length * multiplySeconds);
+    const fixed = chain.length * multiplySeconds + (rows === 1 ? matrixRows * rowSeconds : 0);
+    const seconds = withoutFixed(took, fixed);
     speed.rows.push(rows);
     speed.bytesPerSecond.push(bytes / seconds);
     secondsPerByte = seconds / bytes;
@@ -80,6 +89,8 @@ export async function matrixSpeed(
 interface Choice {
   chain: Pointer[];
   length: number;
+  /** Rows of all of them. */
+  matrixRows: number;
   bytes: number;
 }
 

@@ -14,24 +14,50 @@ export async function nodeSeconds(workbench: Workbench, clock: Clock): Promise<n
 }
 
 /**
- * Measures what a multiplication costs beside passing its weights, in seconds, by a chain of matrices so small that
- * any cache holds them. Undefined where the processor does not multiply by eight bits.
+ * Measures what a multiplication of one row costs beside passing its weights, in seconds: in all, and of that for each row
+ * of the matrix. Undefined where the processor does not multiply by eight bits.
  */
-export async function multiplySeconds(workbench: Workbench, clock: Clock): Promise<number | undefined> {
+export async function multiplySeconds(
+  workbench: Workbench,
+  clock: Clock,
+  isHost: boolean,
+): Promise<{ each: number; row: number } | undefined> {
+  // So small that any cache holds it.
+  const small = await multiplyChainSeconds(workbench, clock, [256, 256], 50);
+  if (small === undefined) return undefined;
+  // A CPU's threads share out the rows of a matrix in large parts: a row alone costs nothing.
+  if (isHost) return { each: small, row: 0 };
+  // Two pairs of matrices of as many bytes, the first with far more rows.
+  const [many, few, pairs] = [[128, 4096] as const, [512, 1024] as const, 4];
+  const manySeconds = (await multiplyChainSeconds(workbench, clock, many, pairs)) ?? 0;
+  const fewSeconds = (await multiplyChainSeconds(workbench, clock, few, pairs)) ?? 0;
+  const rowsMore = (many[0] + many[1] - few[0] - few[1]) / 2;
+  const row = Math.min(Math.max(0, manySeconds - fewSeconds) / rowsMore, small / 256);
+  return { each: small - 256 * row, row };
+}
+
+/** Seconds of one multiplication in a chain of pairs of matrices, from one length to another and back. */
+async function multiplyChainSeconds(
+  workbench: Workbench,
+  clock: Clock,
+  [from, to]: readonly [number, number],
+  pairs: number,
+): Promise<number | undefined> {
   const { functions } = workbench;
-  const [length, count] = [256, 100];
-  using weights = workbench.tensors(1);
-  const matrix = weights.make("Q8_0", [length, length]);
+  using weights = workbench.tensors(2);
+  const there = weights.make("Q8_0", [from, to]);
+  const back = weights.make("Q8_0", [to, from]);
   await workbench.fillWeights(weights, "Q8_0", workbench.bufferType);
-  using work = workbench.tensors(count + 1);
-  const input = work.make("F32", [length]);
+  using work = workbench.tensors(2 * pairs + 1);
+  const input = work.make("F32", [from]);
   let state = input;
-  for (let index = 0; index < count; index++) state = functions.multiply(work.context, matrix, state);
+  for (let pair = 0; pair < pairs; pair++)
+    state = functions.multiply(work.context, back, functions.multiply(work.context, there, state));
   if (!functions.supports(workbench.device, state)) return undefined;
   const graph = work.graph(state);
   work.allocate();
   await workbench.fill(input, "F32");
-  return (await clock.time(() => workbench.compute(graph))) / count;
+  return (await clock.time(() => workbench.compute(graph))) / (2 * pairs);
 }
 
 /** Norms, scalings and additions of this many tokens are measured: as many as stay in a last-level cache, as a prompt's do. */

@@ -3,9 +3,11 @@ import { type TensorTypeName, tensorTypes } from "../../gguf/tensor-types.js";
 import { inBackground, NativeArray, type Pointer } from "../native/ffi.js";
 import type { Ggml } from "../native/ggml.js";
 import type { GraphFunctions } from "../native/graph.js";
+import { isSoftware } from "./devices.js";
 
 /** A processor with its backend open: makes tensors in its memory, fills them and computes graphs over them. */
 export class Workbench {
+  readonly isSoftware: boolean;
   private readonly patterns = new Map<TensorTypeName, Uint8Array>();
   private staging: NativeArray<Uint8Array> | undefined;
 
@@ -14,7 +16,9 @@ export class Workbench {
     readonly functions: GraphFunctions,
     readonly device: Pointer,
     readonly backend: Pointer,
-  ) {}
+  ) {
+    this.isSoftware = isSoftware({ ggml }, device);
+  }
 
   /** The memory that this processor computes in unless told otherwise. */
   get bufferType(): Pointer {
@@ -90,7 +94,7 @@ export class Workbench {
   }
 }
 
-/** Tensors of one ggml context, and the buffers that hold them until the set is disposed of. */
+/** Tensors of one ggml context, and the buffers that hold them until the set is disposed of, or the process ends. */
 export class Tensors implements Disposable {
   readonly context: Pointer;
   /** The tensors made so far, without the results of operations. */
@@ -142,7 +146,9 @@ export class Tensors implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.buffer) this.functions.freeBuffer(this.buffer);
+    // llvmpipe (Mesa 22.3) looks at the buffers of the last operation when it compiles the next one's shader, and corrupts
+    // the heap where they are gone. A calibration's process ends soon.
+    if (this.buffer && !this.workbench.isSoftware) this.functions.freeBuffer(this.buffer);
     this.functions.free(this.context);
   }
 }

@@ -46,8 +46,8 @@ export async function calibrate(
   const clock = new Clock(task.secondsLimit);
   // A quarter of what is free at most: measuring must not push out what else runs here.
   const free = Math.min(freeBytes(native, device), availableHostBytes());
-  const passBytes = Math.min(beyondCaches(isHost), free / 4);
-  const multiply = (await multiplySeconds(workbench, clock)) ?? 0;
+  const passBytes = Math.min(beyondCaches(isHost || workbench.isSoftware), free / 4);
+  const multiply = (await multiplySeconds(workbench, clock, isHost)) ?? { each: 0, row: 0 };
   if (!task.matricesOnly)
     answer.operations = await measureOperations(workbench, clock, isHost, multiply, passBytes);
 
@@ -66,7 +66,8 @@ export async function calibrate(
       type,
       bufferType,
       passBytes,
-      multiplySeconds: multiply,
+      multiplySeconds: multiply.each,
+      rowSeconds: multiply.row,
     });
     load.look();
   }
@@ -75,7 +76,9 @@ export async function calibrate(
   const { user, system } = process.cpuUsage();
   answer.cpuSeconds = (user + system) / 1e6;
   answer.firstRunSeconds = clock.firstRunSeconds;
-  if (!isHost) answer.deviceBytes = Math.max(0, freeBefore - freeBytes(native, device));
+  // A software device's memory is the host's.
+  if (!isHost && !workbench.isSoftware)
+    answer.deviceBytes = Math.max(0, freeBefore - freeBytes(native, device));
   return answer;
 }
 
@@ -135,7 +138,7 @@ async function measureOperations(
   workbench: Workbench,
   clock: Clock,
   isHost: boolean,
-  multiply: number,
+  multiply: { each: number; row: number },
   passBytes: number,
 ): Promise<NonNullable<ProcessorCalibration["operations"]>> {
   const node = await nodeSeconds(workbench, clock);
@@ -143,7 +146,8 @@ async function measureOperations(
   const attention = await attentionSpeed(workbench, clock, passBytes);
   return {
     nodeSeconds: node,
-    multiplySeconds: Math.max(multiply, node),
+    multiplySeconds: Math.max(multiply.each, node),
+    ...(isHost ? {} : { rowSeconds: multiply.row }),
     passBytesPerSecond: passes,
     ...(attention ? { attention } : {}),
     ...(isHost ? {} : { link: await linkSpeed(workbench, clock) }),

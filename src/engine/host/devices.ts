@@ -104,10 +104,14 @@ export function offloadDevices(native: Native): Pointer[] {
 
 /** Whether any device of a plan computes on the CPU's cores. */
 export function sharesCores(native: Native, { devices }: Plan): boolean {
-  return offloadDevices(native).some((device) => {
-    const description = native.ggml.deviceDescription(device);
-    return devices?.includes(native.ggml.deviceName(device)) !== false && isSoftwareDevice({ description });
-  });
+  return offloadDevices(native).some(
+    (device) => devices?.includes(native.ggml.deviceName(device)) !== false && isSoftware(native, device),
+  );
+}
+
+/** Whether what calls itself a device computes on the CPU's cores. */
+export function isSoftware({ ggml }: Pick<Native, "ggml">, device: Pointer): boolean {
+  return isSoftwareDevice({ description: ggml.deviceDescription(device) });
 }
 
 /** The device of this name. Errors: `device-unknown`. */
