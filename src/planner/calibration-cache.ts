@@ -24,7 +24,7 @@ export interface CalibrationKey {
   method: number;
 }
 
-const currentMethod = 3;
+const currentMethod = 4;
 
 /** What is known of a machine: the speeds, and what was asked for when they were measured. */
 export interface CalibrationRecord {

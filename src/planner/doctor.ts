@@ -46,7 +46,7 @@ export const commonExpertTypes: readonly TensorTypeName[] = ["Q4_K", "MXFP4", "Q
 
 // Together under 30 s with one device, starting the processes and half of what shaders may take included.
 const hostSeconds = 13;
-const deviceSeconds = 8;
+const deviceSeconds = 12;
 
 /**
  * Measures this machine: the CPU, then each GPU, each in a process of its own that ends afterwards. Errors: those of

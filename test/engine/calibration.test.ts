@@ -69,8 +69,7 @@ describe("the calibration of the CPU", () => {
   });
 });
 
-// Mesa 22 (Debian 12) sometimes crashes in llvmpipe's own queue thread.
-describe.runIf(hasVulkan)("the calibration of a Vulkan device", { retry: 3 }, () => {
+describe.runIf(hasVulkan)("the calibration of a Vulkan device", () => {
   it("gives its speeds and those of the way to it", async () => {
     const found = await calibrate({ ...task, device: "Vulkan0", types: ["F32"], expertTypes: [] }, vulkan);
     expectSane(found.matrix.F32!);

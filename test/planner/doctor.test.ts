@@ -195,7 +195,7 @@ describe("calibrationFor", () => {
 describe("the cache", () => {
   const key: CalibrationKey = {
     ...{ cpu: "a processor", cores: 8, ramBytes: 64e9, devices: ["Vulkan0: a card, 12000000000"] },
-    ...{ libraryVersion: "0.5.0", backend: "vulkan", threads: 8, method: 2 },
+    ...{ libraryVersion: "0.5.0", backend: "vulkan", threads: 8, method: 4 },
   };
   const record = async (): Promise<CalibrationRecord> => ({
     calibration: await runDoctor(options),

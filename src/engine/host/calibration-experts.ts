@@ -1,64 +1,112 @@
-import { tensorBytes } from "../../gguf/tensor-types.js";
+import { type TensorTypeName, tensorBytes } from "../../gguf/tensor-types.js";
 import type { MatrixSpeed } from "../../hardware/facts.js";
 import type { Pointer } from "../native/ffi.js";
 import { expertSize, experts, expertsUsed, hidden } from "./calibration-buffers.js";
 import type { Clock } from "./calibration-clock.js";
 import { type WeightsCase, withoutFixed } from "./calibration-matrices.js";
-import type { Workbench } from "./calibration-workbench.js";
+import { randomNumbers, type Tensors, type Workbench } from "./calibration-workbench.js";
 
-/** Tokens computed at once: 1, 4 and 64 rows for each expert that is used. */
-const tokenPoints = [1, 32, 512];
+/** The row counts of each expert that is used which are measured. */
+const rowPoints = [1, 4, 16, 64];
+/**
+ * Fewer and smaller experts, for processors that need long for many rows. As many of them are used as of the others: a
+ * kernel's tiles go by the tokens, so a row count means the same tokens.
+ */
+const smaller = { experts: 8, used: 1, shape: [512, 256] } as const;
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
 
 /**
  * Measures multiplications that pick experts (`ggml_mul_mat_id`). `rows` are those of each expert that is used, and
  * the bytes are those of all experts used: a batch of n tokens that use k of e experts touches about
- * e·(1 − (1 − k/e)ⁿ) of them with n·k rows in all. Tokens and layers use other experts each time, as routers have it.
+ * e·(1 − (1 − k/e)ⁿ) of them with n·k rows in all. Each token of each layer uses other ones by
+ * chance, as routers have it: some experts get more rows than others, and a kernel's tiles are not all full.
  */
 export async function expertSpeed(
   workbench: Workbench,
   clock: Clock,
   { type, bufferType, passBytes, multiplySeconds, rowSeconds }: WeightsCase,
 ): Promise<MatrixSpeed> {
+  using few = workbench.tensors(1);
+  const least = stackOf(few, type, smaller, [smaller.shape]);
+  await workbench.fillWeights(few, type, bufferType);
+  let secondsPerByte = (await chainSeconds(workbench, clock, least, 1)) / (smaller.used * least.bytes);
+
   const bytes = tensorBytes(type, [hidden, expertSize])!;
-  const count = 2 * Math.max(1, Math.ceil(passBytes / (bytes * experts) / 2));
-  using weights = workbench.tensors(count);
-  const layers = Array.from({ length: count }, (_, index) =>
-    weights.make(type, [...(index % 2 === 0 ? [hidden, expertSize] : [expertSize, hidden]), experts]),
+  const count = Math.max(1, Math.ceil(passBytes / (bytes * experts) / 2));
+  using weights = workbench.tensors(2 * count);
+  const shapes = Array.from(
+    { length: count },
+    () =>
+      [
+        [hidden, expertSize],
+        [expertSize, hidden],
+      ] as const,
   );
+  const whole = stackOf(weights, type, { experts, used: expertsUsed }, shapes.flat());
   await workbench.fillWeights(weights, type, bufferType);
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
-  let secondsPerByte = (await chainSeconds(workbench, clock, layers.slice(0, 1), 1)) / (expertsUsed * bytes);
   let measuredRows = 1;
-  for (const tokens of tokenPoints) {
-    const touched = Math.min(experts, tokens * expertsUsed);
-    const rows = (tokens * expertsUsed) / touched;
-    const expected = (touched * bytes * secondsPerByte * rows) / measuredRows;
-    const chosen = layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected)));
-    if (tokens > 1 && !clock.allows(2 * expected * chosen.length)) break;
-    const took = await chainSeconds(workbench, clock, chosen, tokens);
-    const matrixRows = (touched * chosen.length * (hidden + expertSize)) / 2;
-    const fixed = chosen.length * multiplySeconds + (rows === 1 ? matrixRows * rowSeconds : 0);
+  for (const rows of rowPoints) {
+    const secondsOfRow = secondsPerByte / measuredRows;
+    const touched = ({ experts, used }: Stack) => (rows === 1 ? used : experts);
+    const expected = (stack: Stack) => touched(stack) * stack.bytes * secondsOfRow * rows;
+    const stack = expected(whole) < graphSeconds ? whole : least;
+    const layers = stack.layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected(stack))));
+    if (rows > 1 && !clock.allows(2 * expected(stack) * layers.length)) break;
+    const tokens = rows === 1 ? 1 : (rows * stack.experts) / stack.used;
+    const took = await chainSeconds(workbench, clock, { ...stack, layers }, tokens);
+    const matrices = layers.length * touched(stack);
+    const fixed =
+      layers.length * multiplySeconds + (rows === 1 ? matrices * stack.matrixRows * rowSeconds : 0);
     const seconds = withoutFixed(took, fixed);
     speed.rows.push(rows);
-    speed.bytesPerSecond.push((chosen.length * touched * bytes) / seconds);
-    secondsPerByte = seconds / (chosen.length * touched * bytes);
+    speed.bytesPerSecond.push((matrices * stack.bytes) / seconds);
+    secondsPerByte = seconds / (matrices * stack.bytes);
     measuredRows = rows;
   }
   return speed;
 }
 
+/** Layers of experts that follow on each other. */
+interface Stack {
+  layers: Pointer[];
+  experts: number;
+  /** By each token. */
+  used: number;
+  /** The row length of the first layer. */
+  length: number;
+  /** Rows of one expert, over all layers on average. */
+  matrixRows: number;
+  /** Of one expert. */
+  bytes: number;
+}
+
+function stackOf(
+  weights: Tensors,
+  type: TensorTypeName,
+  { experts, used }: Pick<Stack, "experts" | "used">,
+  shapes: readonly (readonly [number, number])[],
+): Stack {
+  return {
+    layers: shapes.map((shape) => weights.make(type, [...shape, experts])),
+    ...{ experts, used },
+    length: shapes[0]![0],
+    matrixRows: shapes.reduce((sum, [, rows]) => sum + rows, 0) / shapes.length,
+    bytes: tensorBytes(type, shapes[0]!)!,
+  };
+}
+
 async function chainSeconds(
   workbench: Workbench,
   clock: Clock,
-  layers: readonly Pointer[],
+  { layers, experts, used, length }: Stack,
   tokens: number,
 ): Promise<number> {
   using work = workbench.tensors(2 * layers.length + 1);
-  const input = work.make("F32", [hidden, expertsUsed, tokens]);
-  const ids = layers.map(() => work.make("I32", [expertsUsed, tokens]));
+  const input = work.make("F32", [length, used, tokens]);
+  const ids = layers.map(() => work.make("I32", [used, tokens]));
   let state = input;
   layers.forEach((layer, index) => {
     state = workbench.functions.multiplyExperts(work.context, layer, state, ids[index]!);
@@ -66,16 +114,22 @@ async function chainSeconds(
   const graph = work.graph(state);
   work.allocate();
   await workbench.fill(input, "F32");
-  const choose = async (repetition: number) => {
-    for (const [layer, tensor] of ids.entries()) {
+  const random = randomNumbers(1);
+  const route = async () => {
+    for (const tensor of ids) {
       await workbench.write(tensor, (target) => {
-        // Neighbouring experts to each token; other ones in every layer and repetition, or the cache would hold them.
         const chosen = new Int32Array(target.length / 4);
-        for (let at = 0; at < chosen.length; at++)
-          chosen[at] = (at + expertsUsed * (repetition + layer)) % experts;
+        for (let at = 0; at < chosen.length; at += used) chosen.set(choose(experts, used, random), at);
         target.set(new Uint8Array(chosen.buffer));
       });
     }
   };
-  return await clock.time(() => workbench.compute(graph), choose);
+  return await clock.time(() => workbench.compute(graph), route);
+}
+
+/** Experts that one token uses, each once. */
+function choose(experts: number, used: number, random: () => number): Int32Array {
+  const chosen = new Set<number>();
+  while (chosen.size < used) chosen.add(Math.floor(random() * experts));
+  return Int32Array.from(chosen);
 }

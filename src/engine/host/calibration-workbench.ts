@@ -157,16 +157,22 @@ export class Tensors implements Disposable {
 const patternRow = 256;
 const patternElements = 128 * patternRow;
 
-/** Uniform within ±√(3/2048), the same in every run (mulberry32). */
+/** Uniform within ±√(3/2048), the same in every run. */
 function randomValues(count: number): Float32Array {
-  let state = 1;
+  const random = randomNumbers(1);
   const scale = 2 * Math.sqrt(3 / 2048);
-  return Float32Array.from({ length: count }, () => {
+  return Float32Array.from({ length: count }, () => (random() - 0.5) * scale);
+}
+
+/** Numbers from 0 up to 1, the same for a seed (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32 - 0.5) * scale;
-  });
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 /** Fills `target` with copies of `pattern`, each copy doubling what is there. */
