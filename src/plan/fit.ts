@@ -4,7 +4,7 @@ import { withEmbeddings } from "./embedding.js";
 import { placementFields } from "./engine-plan.js";
 import type { JobProfile } from "./job.js";
 import type { ModelLayout } from "./layout.js";
-import { fillLeftovers } from "./leftovers.js";
+import { fillLeftovers, type OneMore, takesAllOf, withOneMore } from "./leftovers.js";
 import {
   adapterBytes,
   computeEstimate,
@@ -90,6 +90,8 @@ export type WidthLimit =
 const mostSteps = 8;
 /** Steps of filling what the best plan left; one is usual. */
 const mostTopUps = 3;
+/** Dry runs of parts of single layers, where these steps left more than a hundredth. */
+const mostSingles = 8;
 
 /**
  * Places a model under budgets for given settings, and proves it: every placement that is considered for good is
@@ -218,6 +220,25 @@ export class Fitter {
       overheads.push(this.overheadOf(found));
     }
     this.overhead = this.overheadOf(best);
+    return this.withSingles(best);
+  }
+
+  /** Parts of one layer more, and of another, where fillings that seemed better enlarged compute buffers beyond a budget. */
+  private async withSingles(best: Fitted): Promise<Fitted> {
+    const enlarging: OneMore[] = [];
+    for (const device of this.problem(best.mode).order) {
+      for (let step = 0; step < mostSingles; step++) {
+        const problem = this.problem(best.mode);
+        const next = withOneMore(problem, judged(problem, best.placement), device).find(
+          (one) => !enlarging.some((other) => takesAllOf(one, other)),
+        );
+        if (!next) break;
+        const found = await this.measureSolution(judged(problem, next.placement), best.mode);
+        if (fits(found)) best = found;
+        else enlarging.push(next);
+        this.overhead = this.overheadOf(best);
+      }
+    }
     return best;
   }
 

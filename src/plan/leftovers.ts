@@ -97,6 +97,48 @@ export function fillLeftovers(
   return options.atAnyCost || filled.score <= tolerated ? filled : solution;
 }
 
+/** A placement with parts of one more layer on a device. */
+export interface OneMore {
+  placement: Placement;
+  bytes: number;
+  /** Which layers are alike, and which of its parts went. */
+  signature: number;
+  moved: number[];
+}
+
+/**
+ * Placements with some parts of one layer more on a device that is in use and not full, the largest first and one of each size:
+ * where a filling enlarges the compute buffers, another may not.
+ */
+export function withOneMore(problem: PlacementProblem, solution: Solution, device: number): OneMore[] {
+  const { placement, left, score } = solution;
+  const room = left[device + 1]!;
+  const capacity = problem.capacities.devices[device]!;
+  if (room <= capacity * (1 - fullEnough) || room >= capacity) return [];
+  const subsets = new Subsets();
+  const bySize = new Map<number, OneMore>();
+  for (const layer of layersToFill(problem, placement, device)) {
+    const { on, parts: before } = placement.layers[layer]!;
+    for (const { parts, bytes, gain } of subsets.of(problem, placement, layer, device, {
+      withCrumbs: true,
+    })) {
+      if (bytes === 0 || bytes > room || -gain > score * toleratedLoss || bySize.has(bytes)) continue;
+      bySize.set(bytes, {
+        placement: { layers: placement.layers.with(layer, { on, parts }) },
+        bytes,
+        signature: problem.layout.signatures[layer]!,
+        moved: [...parts.keys()].filter((index) => parts[index] !== before[index]),
+      });
+    }
+  }
+  return [...bySize.values()].sort((a, b) => b.bytes - a.bytes);
+}
+
+/** Whether one takes all that another takes, of a layer that is alike. */
+export function takesAllOf(one: OneMore, other: OneMore): boolean {
+  return one.signature === other.signature && other.moved.every((index) => one.moved.includes(index));
+}
+
 /** Subsets of the layers so far: a chain of what was moved, the last layer first. */
 interface Filling {
   bytes: number;

@@ -99,6 +99,35 @@ describe("a plan", () => {
     }
   });
 
+  test("fills what is left with other tensors where those that seem best enlarge the compute buffers", async () => {
+    const layout = layoutOf(sourceOfShape({ ...small, layers: 24 }));
+    const device = deviceOf("CUDA0", 10, 8e9);
+    const facts = machineFacts([{ ...device, link: { ...device.link, crossingSeconds: 1e-7 } }]);
+    for (const bytes of [6.6e6, 7.2e6, 9.2e6, 12.4e6, 15.6e6]) {
+      const machine = machineOf(facts, { host: 4e9, devices: [bytes] });
+      const enlarging: Machine = {
+        ...machine,
+        measure: async (plan, modelled) => {
+          const uses = await machine.measure(plan, modelled);
+          const hasQueries = plan.tensorOverrides.some(
+            ({ pattern, placement }) => placement === "CUDA0" && /attn_q/.test(pattern),
+          );
+          return uses.map((use) =>
+            use.device === "CUDA0" && hasQueries ? { ...use, computeBytes: use.computeBytes + 3e5 } : use,
+          );
+        },
+      };
+      const { fitted } = await solve({
+        layout,
+        machine: enlarging,
+        objective: "chat",
+        wishes: { contextLength: 512, microBatch: 256 },
+      });
+      expect(fits(fitted)).toBe(true);
+      expect(-fitted.over[1]! / bytes).toBeLessThan(0.01);
+    }
+  });
+
   test("predicts of empty devices what the CPU computes alone", async () => {
     const withoutDevices = await planned(small, { host: 4e9, devices: [] });
     const { prefillTokensPerSecond } = predictionOf(withoutDevices);

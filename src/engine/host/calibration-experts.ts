@@ -52,9 +52,11 @@ export async function expertSpeed(
     const secondsOfRow = secondsPerByte / measuredRows;
     const touched = ({ experts, used }: Stack) => (rows === 1 ? used : experts);
     const expected = (stack: Stack) => touched(stack) * stack.bytes * secondsOfRow * rows;
-    const stack = expected(whole) < graphSeconds ? whole : least;
+    // One row of small experts would take less than what else a multiplication costs.
+    const stack = rows === 1 || expected(whole) < graphSeconds ? whole : least;
     const layers = stack.layers.slice(0, Math.max(1, Math.floor(graphSeconds / expected(stack))));
-    if (rows > 1 && !clock.allows(2 * expected(stack) * layers.length)) break;
+    // Twice, for a first run, but tiles that were not full make many rows cheaper than expected.
+    if (rows > 1 && !clock.allows(expected(stack) * layers.length)) break;
     const tokens = rows === 1 ? 1 : (rows * stack.experts) / stack.used;
     const took = await chainSeconds(workbench, clock, { ...stack, layers }, tokens);
     const matrices = layers.length * touched(stack);

@@ -116,7 +116,7 @@ interface Job {
   bufferType: Pointer;
 }
 
-/** What the processor can do of a task: all tables of the first type, then those of the next. */
+/** What the processor can do of a task: all tables of the first types, of experts too, then those of the next. */
 function jobsOf(workbench: Workbench, { types, expertTypes }: CalibrationTask): Job[] {
   const jobs = (tables: Table[], type: TensorTypeName): Job[] =>
     tables.flatMap((table) => {
@@ -124,10 +124,11 @@ function jobsOf(workbench: Workbench, { types, expertTypes }: CalibrationTask): 
       const bufferType = weightsBufferType(workbench, type, { asExperts: isExperts(table), repacked });
       return bufferType === undefined ? [] : [{ table, type, bufferType }];
     });
-  return [
-    ...types.flatMap((type) => jobs(["matrix", "repacked"], type)),
-    ...expertTypes.flatMap((type) => jobs(["experts", "repackedExperts"], type)),
-  ];
+  const count = Math.max(types.length, expertTypes.length);
+  return Array.from({ length: count }, (_, index) => [
+    ...types.slice(index, index + 1).flatMap((type) => jobs(["matrix", "repacked"], type)),
+    ...expertTypes.slice(index, index + 1).flatMap((type) => jobs(["experts", "repackedExperts"], type)),
+  ]).flat();
 }
 
 function isExperts(table: Table): boolean {
