@@ -1,3 +1,4 @@
+import type { Pointer } from "../native/ffi.js";
 import type { Clock } from "./calibration-clock.js";
 import type { Workbench } from "./calibration-workbench.js";
 
@@ -23,41 +24,55 @@ export async function multiplySeconds(
   isHost: boolean,
 ): Promise<{ each: number; row: number } | undefined> {
   // So small that any cache holds it.
-  const small = await multiplyChainSeconds(workbench, clock, [256, 256], 50);
-  if (small === undefined) return undefined;
+  const small = 256;
+  const smallSeconds = await multiplicationSeconds(workbench, clock, [small, small], 30);
+  if (smallSeconds === undefined) return undefined;
   // A CPU's threads share out the rows of a matrix in large parts: a row alone costs nothing.
-  if (isHost) return { each: small, row: 0 };
-  // Two pairs of matrices of as many bytes, the first with far more rows.
-  const [many, few, pairs] = [[128, 4096] as const, [512, 1024] as const, 4];
-  const manySeconds = (await multiplyChainSeconds(workbench, clock, many, pairs)) ?? 0;
-  const fewSeconds = (await multiplyChainSeconds(workbench, clock, few, pairs)) ?? 0;
-  const rowsMore = (many[0] + many[1] - few[0] - few[1]) / 2;
-  const row = Math.min(Math.max(0, manySeconds - fewSeconds) / rowsMore, small / 256);
-  return { each: small - 256 * row, row };
+  if (isHost) return { each: smallSeconds, row: 0 };
+  // As many bytes with four times the rows, of the lengths that models have.
+  const [many, few] = [[512, 2048] as const, [2048, 512] as const];
+  const rows: number[] = [];
+  const fewTimes: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const manySeconds = (await multiplicationSeconds(workbench, clock, many, 2)) ?? 0;
+    const fewSeconds = (await multiplicationSeconds(workbench, clock, few, 2)) ?? 0;
+    fewTimes.push(fewSeconds);
+    rows.push((manySeconds - fewSeconds) / (many[1] - few[1]));
+  }
+  const row = Math.min(Math.max(0, median(rows)), smallSeconds / small);
+  // What is left without the rows and the weights, of which the large matrix has so many times as many.
+  const times = (few[0] * few[1]) / small ** 2;
+  const withoutRows = { few: median(fewTimes) - few[1] * row, small: smallSeconds - small * row };
+  return { each: Math.max(0, (times * withoutRows.small - withoutRows.few) / (times - 1)), row };
 }
 
-/** Seconds of one multiplication in a chain of pairs of matrices, from one length to another and back. */
-async function multiplyChainSeconds(
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Seconds of one multiplication of so many by a matrix, each waiting for the one before it where the matrix is square. */
+async function multiplicationSeconds(
   workbench: Workbench,
   clock: Clock,
-  [from, to]: readonly [number, number],
-  pairs: number,
+  [length, rows]: readonly [number, number],
+  count: number,
 ): Promise<number | undefined> {
   const { functions } = workbench;
-  using weights = workbench.tensors(2);
-  const there = weights.make("Q8_0", [from, to]);
-  const back = weights.make("Q8_0", [to, from]);
+  using weights = workbench.tensors(1);
+  const matrix = weights.make("Q8_0", [length, rows]);
   await workbench.fillWeights(weights, "Q8_0", workbench.bufferType);
-  using work = workbench.tensors(2 * pairs + 1);
-  const input = work.make("F32", [from]);
-  let state = input;
-  for (let pair = 0; pair < pairs; pair++)
-    state = functions.multiply(work.context, back, functions.multiply(work.context, there, state));
-  if (!functions.supports(workbench.device, state)) return undefined;
-  const graph = work.graph(state);
+  using work = workbench.tensors(count + 1);
+  const input = work.make("F32", [length]);
+  const results: Pointer[] = [];
+  for (let index = 0; index < count; index++) {
+    const state = length === rows ? (results.at(-1) ?? input) : input;
+    results.push(functions.multiply(work.context, matrix, state));
+  }
+  if (!functions.supports(workbench.device, results[0]!)) return undefined;
+  const graph = work.graph(...results);
   work.allocate();
   await workbench.fill(input, "F32");
-  return (await clock.time(() => workbench.compute(graph))) / (2 * pairs);
+  return (await clock.time(() => workbench.compute(graph))) / count;
 }
 
 /** Norms, scalings and additions of this many tokens are measured: as many as stay in a last-level cache, as a prompt's do. */

@@ -147,7 +147,7 @@ async function measureOperations(
   const attention = await attentionSpeed(workbench, clock, passBytes);
   return {
     nodeSeconds: node,
-    multiplySeconds: Math.max(multiply.each, node),
+    multiplySeconds: isHost ? Math.max(multiply.each, node) : multiply.each,
     ...(isHost ? {} : { rowSeconds: multiply.row }),
     passBytesPerSecond: passes,
     ...(attention ? { attention } : {}),
