@@ -103,7 +103,7 @@ export class Runner {
     // One more than run: the next is there when a sequence ends, and the executor may let one wait for its prefix.
     this.inFlight = sequences + Math.min(sequences, 16);
     this.schedule = new Schedule({
-      mostRequests: options.lookAhead ?? Math.min(1024, Math.max(64, 4 * sequences)),
+      mostRequests: options.lookAhead ?? Math.min(1024, Math.max(256, 16 * sequences)),
       mostTokens: mostWaitingTokens,
     });
   }

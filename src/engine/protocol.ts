@@ -248,8 +248,6 @@ export interface ProcessorCalibration {
   operations?: {
     nodeSeconds: number;
     multiplySeconds: number;
-    /** Of devices. */
-    rowSeconds?: number;
     passBytesPerSecond: number;
     attention?: ComputeSpeed["attention"];
     link?: LinkSpeed;

@@ -259,7 +259,7 @@ export class Executor {
   private admit(): void {
     for (let index = 0; index < this.waiting.length; ) {
       const sequence = this.waiting[index]!;
-      if ((!this.hasRoomFor(sequence) || this.isCrowded) && !this.preemptFor(sequence)) return;
+      if ((!this.hasRoomFor(sequence) || this.isCrowded) && !this.preemptFor(sequence)) break;
       if (this.shouldWaitForPrefix(sequence)) {
         index++;
         continue;
@@ -269,13 +269,10 @@ export class Executor {
       sequence.admission = this.nextAdmission++;
       this.running.push(sequence);
     }
-    if (
-      this.waiting.length === 0 &&
-      this.engine.plan.kvLayout === "separate" &&
-      !this.engine.info.model.isRecurrent
-    ) {
+    // A gap that nobody may fill now, as no one waits or the width is kept to.
+    const staysOpen = this.waiting.length === 0 || this.running.length >= this.width.width;
+    if (staysOpen && this.engine.plan.kvLayout === "separate" && !this.engine.info.model.isRecurrent)
       this.slots.compact(this.operations);
-    }
   }
 
   /** A job keeps to the width that is fastest; all others take any free slot. */

@@ -27,9 +27,8 @@ const leastPrefill = 16;
 const speculatingSequences = 4;
 
 /**
- * Chooses what the next micro-batch computes. Every running sequence that is ready gets its token first; prefill
- * shares what is left of the micro-batch, in equal parts: micro-batches over several KV streams are formed
- * from equal numbers of tokens per sequence. A person's chat comes before a job's prompts.
+ * Chooses what the next micro-batch computes. Every running sequence that is ready gets its token first; prompts share
+ * what is left of the micro-batch, as many whole ones as fit. A person's chat comes before a job's prompts.
  */
 export function scheduleRuns(
   running: readonly Sequence[],
@@ -144,7 +143,10 @@ function runOf(sequence: Sequence, tokens: Int32Array, outputs: number, mode: Ru
 
 /**
  * Divides a number of tokens among prefilling sequences: the first priority class first, the first come first within it,
- * in equal parts of at least `least` tokens. Whoever finds less left than its part waits for the next step.
+ * whole prompts only. Micro-batches over several KV streams are formed from equal numbers of tokens per sequence, so
+ * each length is a pass over the weights of its own: a prompt that is cut needs one more, and passes few prompts
+ * from its equal part of the micro-batch. Only the first come of a class is cut where it is too long, to no less than
+ * that part (and `least` tokens), so that it gets on while shorter ones overtake it.
  */
 function shares(
   prefilling: readonly Sequence[],
@@ -158,15 +160,21 @@ function shares(
   while (start < ordered.length && left > 0) {
     let end = start;
     while (end < ordered.length && ordered[end]!.rank === ordered[start]!.rank) end++;
-    const group = ordered.slice(start, end);
-    const part = Math.max(least, Math.floor(left / group.length));
-    for (const sequence of group) {
-      const wanted = Math.min(part, sequence.pending);
-      const share = Math.min(wanted, left);
-      if (share === 0 || (share < wanted && result.length > 0)) break;
-      result.push({ sequence, share });
-      left -= share;
+    const [first, ...others] = ordered.slice(start, end) as [Sequence, ...Sequence[]];
+    const part = Math.min(first.pending, Math.max(least, Math.floor(left / (end - start))));
+    // Of what a higher class leaves, less than a part is not worth a pass.
+    if (part > left && result.length > 0) break;
+    const isWhole = first.pending <= left;
+    const reserved = isWhole ? first.pending : Math.min(part, left);
+    left -= reserved;
+    const whole: typeof result = [];
+    for (const sequence of others) {
+      if (sequence.pending > left) continue;
+      whole.push({ sequence, share: sequence.pending });
+      left -= sequence.pending;
     }
+    result.push({ sequence: first, share: isWhole ? reserved : reserved + left }, ...whole);
+    if (!isWhole) left = 0;
     start = end;
   }
   return result;

@@ -9,7 +9,11 @@ const rate = z.number().positive().finite();
 const seconds = z.number().nonnegative().finite();
 
 const matrixSpeed = z
-  .strictObject({ rows: z.array(z.int().positive()).min(1), bytesPerSecond: z.array(rate).min(1) })
+  .strictObject({
+    rows: z.array(z.int().positive()).min(1),
+    bytesPerSecond: z.array(rate).min(1),
+    rowSeconds: seconds.optional(),
+  })
   .refine(({ rows, bytesPerSecond }) => rows.length === bytesPerSecond.length, {
     path: ["bytesPerSecond"],
     error: problems.oneForEachRow,
@@ -43,7 +47,6 @@ const computeSpeed = z.strictObject({
   memoryBytesPerSecond: rate,
   nodeSeconds: seconds,
   multiplySeconds: seconds.optional(),
-  rowSeconds: seconds.optional(),
   passBytesPerSecond: rate.optional(),
   matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
   repacked: matrix.optional(),

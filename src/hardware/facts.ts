@@ -65,9 +65,9 @@ export interface LinkSpeed {
 
 /**
  * How fast one processor computes what a model asks of it. A graph's time is the sum, over what runs on the processor:
- * - each matrix: `multiplySeconds`, and its bytes over its type's speed for the rows that it is multiplied by. `repacked` where the host's
- *   weights are laid out for its kernels, which is so without devices. The output matrix has one row for each token
- *   that gives logits; the token embedding is looked up, not multiplied;
+ * - each matrix: `multiplySeconds`, its bytes over its type's speed for the rows that it is multiplied by, and its own rows
+ *   times the type's `rowSeconds`. `repacked` where the host's weights are laid out for its kernels, which is so without
+ *   devices. The output matrix has one row for each token that gives logits; the token embedding is looked up, not multiplied;
  * - experts: the bytes of those that are used, e·(1 − (1 − k/e)ⁿ) of e for n tokens that use k each, with
  *   n·k over as many rows each;
  * - attention of each layer: tokens × cells that they see × heads × (head size of K + of V) multiply-adds; for one token
@@ -89,8 +89,6 @@ export interface ComputeSpeed {
    * As much as any node where absent.
    */
   multiplySeconds?: number;
-  /** Beside it for each row of a matrix, where one token is multiplied: short rows cost more than their bytes. */
-  rowSeconds?: number;
   /** What the small operations on many tokens read and write, norms included. As fast as memory where absent. */
   passBytesPerSecond?: number;
   /** Matrix multiplications by the weights' tensor type (`Q4_K`, `F16`, …, as in GGUF). */
@@ -126,4 +124,6 @@ export interface OneRowAttention {
 export interface MatrixSpeed {
   rows: number[];
   bytesPerSecond: number[];
+  /** Beside the bytes for each row of a matrix, where one token is multiplied: short rows cost more than theirs. */
+  rowSeconds?: number;
 }

@@ -3,7 +3,7 @@ import { attentionSeconds } from "./attention-cost.js";
 import { type ModelLayout, ofLayers, type Part, stages } from "./layout.js";
 import { streamFromRows } from "./plan.js";
 import { attentionWork, outputWork, type SmallWork, smallWorkOf } from "./small-work.js";
-import { deviceTable, type HostMode, hostTable, matrixRowSeconds, matrixSeconds } from "./speed.js";
+import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
 
 /** Host memory and CPU. Devices are their index in the hardware facts. */
 export const host = -1;
@@ -163,23 +163,23 @@ export class CostModel {
     if (!part.isMatrix) return 0;
     const rows = this.rowsOf(part, layer);
     const bytes = this.partBytes[layer]![index]!;
+    const ofAll = bytes / part.bytes;
+    const passed = {
+      bytes,
+      matrixRows: ofAll * part.shape.slice(1).reduce((all, length) => all * length, 1),
+    };
     if (place === host && this.streams) {
       const device = this.facts.devices[this.streamDevice]!;
       const table = deviceTable(device.speed, part.type, part.isExpert);
       const multiply = this.multiplySeconds[this.streamDevice + 1]!;
-      return this.streamSeconds(bytes) + multiply + matrixSeconds(table, part.type, bytes, rows);
+      return this.streamSeconds(bytes) + multiply + matrixSeconds(table, part.type, passed, rows);
     }
     const speed = this.speedOf(place);
     const table =
       place === host
         ? hostTable(speed, part.type, part.isExpert, this.mode)
         : deviceTable(speed, part.type, part.isExpert);
-    const matrixRows = (part.shape.slice(1).reduce((all, length) => all * length, 1) * bytes) / part.bytes;
-    return (
-      this.multiplySeconds[place + 1]! +
-      matrixSeconds(table, part.type, bytes, rows) +
-      matrixRowSeconds(speed, rows) * matrixRows
-    );
+    return this.multiplySeconds[place + 1]! + matrixSeconds(table, part.type, passed, rows);
   }
 
   private streamSeconds(bytes: number): number {

@@ -1,15 +1,24 @@
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
 import type { ComputeSpeed, MatrixSpeed } from "../hardware/facts.js";
 
-/** Seconds in which `bytes` of weights of a type are multiplied by `rows` rows. */
+/** What is passed of a matrix when it is multiplied: of experts, those that are used. */
+export interface Passed {
+  bytes: number;
+  /** The matrix's own. */
+  matrixRows: number;
+}
+
+/** Seconds in which weights of a type are multiplied by `rows` rows. */
 export function matrixSeconds(
   table: Record<string, MatrixSpeed>,
   type: string,
-  bytes: number,
+  { bytes, matrixRows }: Passed,
   rows: number,
 ): number {
   const speed = table[type] ?? nearest(table, type);
-  return speed === undefined ? 0 : bytes * secondsPerByte(speed, rows);
+  return speed === undefined
+    ? 0
+    : bytes * secondsPerByte(speed, rows) + matrixRows * secondsPerRow(speed, rows);
 }
 
 /**
@@ -30,7 +39,7 @@ export function secondsPerByte({ rows: points, bytesPerSecond }: MatrixSpeed, ro
 const wholeFromRows = 8;
 
 /** Seconds that each row of a matrix costs beside its bytes: of one token, and less and less of more. */
-export function matrixRowSeconds({ rowSeconds = 0 }: ComputeSpeed, rows: number): number {
+function secondsPerRow({ rowSeconds = 0 }: MatrixSpeed, rows: number): number {
   return rowSeconds * Math.max(0, (wholeFromRows - rows) / (wholeFromRows - 1));
 }
 

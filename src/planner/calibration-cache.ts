@@ -24,7 +24,7 @@ export interface CalibrationKey {
   method: number;
 }
 
-const currentMethod = 4;
+const currentMethod = 5;
 
 /** What is known of a machine: the speeds, and what was asked for when they were measured. */
 export interface CalibrationRecord {
@@ -114,7 +114,11 @@ const rate = z.number().positive();
 const matrix = z.record(
   z.string(),
   z
-    .object({ rows: z.array(rate).min(1), bytesPerSecond: z.array(rate).min(1) })
+    .object({
+      rows: z.array(rate).min(1),
+      bytesPerSecond: z.array(rate).min(1),
+      rowSeconds: bytes.optional(),
+    })
     .refine(({ rows, bytesPerSecond }) => rows.length === bytesPerSecond.length)
     .refine(({ rows }) => rows.every((row, index) => index === 0 || row > rows[index - 1]!)),
 );
@@ -132,7 +136,6 @@ const speed = z.object({
   memoryBytesPerSecond: rate,
   nodeSeconds: bytes,
   multiplySeconds: bytes,
-  rowSeconds: bytes.optional(),
   passBytesPerSecond: rate,
   matrix: matrix.refine((types) => Object.keys(types).length > 0),
   repacked: matrix.optional(),

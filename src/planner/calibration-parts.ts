@@ -42,7 +42,6 @@ function speedOf({ operations, ...part }: ProcessorCalibration): ComputeSpeed {
     memoryBytesPerSecond: fastestRead(part),
     nodeSeconds: operations!.nodeSeconds,
     multiplySeconds: operations!.multiplySeconds,
-    ...(operations!.rowSeconds !== undefined && { rowSeconds: operations!.rowSeconds }),
     passBytesPerSecond: operations!.passBytesPerSecond,
     ...tablesOf(part),
     attention: operations!.attention ?? attentionOf(part.matrix),

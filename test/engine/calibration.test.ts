@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { calibrate } from "../../src/engine/engine.js";
+import { rowSecondsOf } from "../../src/engine/host/calibration-matrices.js";
 import type { CalibrationTask } from "../../src/engine/protocol.js";
 import type { MatrixSpeed } from "../../src/hardware/facts.js";
 import { cpu, failure, hasVulkan, vulkan } from "./harness.js";
@@ -19,6 +20,19 @@ const task: CalibrationTask = {
   // Enough for a machine that is busy otherwise.
   secondsLimit: 30,
 };
+
+it("tells what rows cost from what bytes cost, by matrices with rows of two lengths", () => {
+  const timed = (bytes: number, matrixRows: number, perByte: number, perRow: number) => ({
+    ...{ bytes, matrixRows, seconds: bytes * perByte + matrixRows * perRow },
+  });
+  const rowSeconds = (perByte: number, perRow: number) =>
+    rowSecondsOf(timed(46e6, 22_528, perByte, perRow), timed(0.6e6, 2048, perByte, perRow));
+  expect(rowSeconds(1e-9, 2e-6)).toBeCloseTo(2e-6, 12);
+  expect(rowSeconds(1e-9, 0)).toBeCloseTo(0, 12);
+  expect(rowSecondsOf(timed(0.3e6, 1024, 1e-9, 2e-6), timed(0.6e6, 2048, 1e-9, 2e-6))).toBe(0);
+  // Short rows that seem to be faster than their bytes were measured badly: no row gives time back.
+  expect(rowSecondsOf(timed(46e6, 22_528, 1e-9, 0), timed(0.6e6, 2048, 0.5e-9, 0))).toBe(0);
+});
 
 describe("the calibration of the CPU", () => {
   it("gives finite speeds for every type asked for, and what else a model needs", async () => {
@@ -42,6 +56,8 @@ describe("the calibration of the CPU", () => {
     // Every x86 processor with AVX2 and every ARM one with dot products repacks Q4_0; none does F32.
     expect(Object.keys(found.repacked!)).toEqual(["Q4_0"]);
     expectSane(found.repacked!.Q4_0!);
+    // Between a tile of 32 rows and two, where the number of sequences is decided.
+    expect(found.repacked!.Q4_0!.rows).toEqual([1, 8, 32, 48, 64, 128, 512]);
     expect(found.operations).toBeUndefined();
   });
 

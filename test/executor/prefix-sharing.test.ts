@@ -108,5 +108,21 @@ it("moves sequences into gaps between running streams, and their texts stay what
   expect(together.texts).toEqual((await run(1)).texts);
 });
 
+it("moves them too where a job is kept narrower than planned, though others wait", async () => {
+  await using served = await serve({ sequences: 8 });
+  const { width } = served.executor as unknown as { width: { current: number } };
+  width.current = 4;
+  const steps = observe(served.engine);
+  const generations = await Promise.all(
+    Array.from({ length: 12 }, (_, index) =>
+      submitText(served, `${index} cats`, { priority: "batch", maxTokens: 4 + 5 * (index % 4) }),
+    ),
+  );
+  await Promise.all(generations.map(({ result }) => result));
+  const full = steps.filter(({ runs }) => runs.length === 4);
+  expect(full.length).toBeGreaterThan(10);
+  for (const { runs } of full) expect(runs[3]!.sequence - runs[0]!.sequence).toBe(3);
+});
+
 /** Some tokens that a person might add. */
 const question = Int32Array.of(300, 301, 302, 303);

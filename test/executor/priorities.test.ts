@@ -74,10 +74,10 @@ it.each(["interactive", "normal"] as const)(
   },
 );
 
-it("shares prefill equally among those of a class", async () => {
+it("computes as many whole prompts of a class as fit, and no parts of the others", async () => {
   await using served = await serve({ sequences: 4, microBatch: 256 });
   const steps = observe(served.engine);
   const texts = ["Tim", "Lily", "Spot", "Mom"].map((name) => `${name} ran and ran. `.repeat(12));
   await completeAll(served, texts, { maxTokens: 1 });
-  expect(steps[0]!.runs.map(({ tokens }) => tokens.length)).toEqual([64, 64, 64, 64]);
+  expect(steps[0]!.runs.map(({ tokens }) => tokens.length)).toEqual([86, 86]);
 });

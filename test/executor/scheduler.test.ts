@@ -114,7 +114,7 @@ it("asks for logits where the next token is chosen, and in a replay at every pla
   );
 });
 
-it("shares prefill in equal parts of 64 tokens or more, the higher class and the first come first", () => {
+it("computes whole prompts, the higher class and the first come first, and cuts only the first of a class", () => {
   const settings = fc.record({
     lengths: fc.array(fc.integer({ min: 2, max: 200 }), { minLength: 2, maxLength: 8 }),
     microBatch: fc.integer({ min: 8, max: 600 }),
@@ -123,9 +123,9 @@ it("shares prefill in equal parts of 64 tokens or more, the higher class and the
     fc.property(settings, ({ lengths, microBatch }) => {
       const prefilling = (length: number, slot: number, priority: Priority) =>
         sequenceOf({ prompt: length, generated: 0, progress: 0, replays: false, priority }, slot);
-      const first = lengths.map((length, slot) => prefilling(length, slot, "normal"));
-      const later = [prefilling(200, lengths.length, "batch")];
-      const picked = scheduleRuns([...later, ...first], {
+      const normal = lengths.map((length, slot) => prefilling(length, slot, "normal"));
+      const later = prefilling(200, lengths.length, "batch");
+      const picked = scheduleRuns([later, ...normal], {
         microBatch,
         outputs: 16,
         contextLength: 256,
@@ -134,19 +134,23 @@ it("shares prefill in equal parts of 64 tokens or more, the higher class and the
       });
       const given = (sequence: Sequence) =>
         picked.find((one) => one.sequence === sequence)?.run.tokens.length ?? 0;
-      const part = Math.max(64, Math.floor(microBatch / first.length));
-      let left = microBatch;
-      let someoneWaits = false;
-      for (const sequence of [...first, ...later]) {
-        const wanted = sequence === later[0] ? Math.max(64, left) : part;
-        const whole = Math.min(wanted, sequence.tokens.length);
-        // All of its part, or nothing; the first of all takes what there is.
-        if (!someoneWaits && whole > left && left < microBatch) someoneWaits = sequence !== later[0];
-        const fits = whole <= left || left === microBatch;
-        const expected = fits && (!someoneWaits || sequence === later[0]) ? Math.min(whole, left) : 0;
+      const [first, ...others] = normal as [Sequence, ...Sequence[]];
+      const total = picked.reduce((sum, { run }) => sum + run.tokens.length, 0);
+      const isCut = first.pending > microBatch;
+      const part = Math.max(64, Math.floor(microBatch / normal.length));
+      // A prompt that is too long gets all that is left, and its part in any case.
+      if (isCut) expect(given(first)).toBeGreaterThanOrEqual(Math.min(part, microBatch));
+      else expect(given(first)).toBe(first.pending);
+      if (isCut) expect(total).toBe(microBatch);
+      let left = microBatch - (isCut ? Math.min(part, microBatch) : first.pending);
+      for (const sequence of others) {
+        const expected = sequence.pending <= left ? sequence.pending : 0;
         expect(given(sequence)).toBe(expected);
         left -= expected;
       }
+      const ofLater = given(later);
+      if (isCut) expect(ofLater).toBe(0);
+      else expect(ofLater).toBe(left >= 64 ? Math.min(200, left) : 0);
     }),
   );
 });

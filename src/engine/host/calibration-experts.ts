@@ -3,7 +3,7 @@ import type { MatrixSpeed } from "../../hardware/facts.js";
 import type { Pointer } from "../native/ffi.js";
 import { expertSize, experts, expertsUsed, hidden } from "./calibration-buffers.js";
 import type { Clock } from "./calibration-clock.js";
-import { type WeightsCase, withoutFixed } from "./calibration-matrices.js";
+import { rowSecondsOf, type WeightsCase, withoutFixed } from "./calibration-matrices.js";
 import { randomNumbers, type Tensors, type Workbench } from "./calibration-workbench.js";
 
 /** The row counts of each expert that is used which are measured. */
@@ -13,6 +13,8 @@ const rowPoints = [1, 4, 16, 64];
  * kernel's tiles go by the tokens, so a row count means the same tokens.
  */
 const smaller = { experts: 8, used: 1, shape: [512, 256] } as const;
+/** Square experts whose rows are as short as models have them, and layers of these. */
+const shortRows = { experts: 8, used: 4, length: 512, layers: 2 };
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
 
@@ -25,10 +27,17 @@ const graphSeconds = 0.04;
 export async function expertSpeed(
   workbench: Workbench,
   clock: Clock,
-  { type, bufferType, passBytes, multiplySeconds, rowSeconds }: WeightsCase,
+  { type, bufferType, passBytes, multiplySeconds, isHost }: WeightsCase,
 ): Promise<MatrixSpeed> {
-  using few = workbench.tensors(1);
+  using few = workbench.tensors(1 + shortRows.layers);
   const least = stackOf(few, type, smaller, [smaller.shape]);
+  const { length: shortLength } = shortRows;
+  const short = stackOf(
+    few,
+    type,
+    shortRows,
+    Array.from({ length: shortRows.layers }, () => [shortLength, shortLength] as const),
+  );
   await workbench.fillWeights(few, type, bufferType);
   let secondsPerByte = (await chainSeconds(workbench, clock, least, 1)) / (smaller.used * least.bytes);
 
@@ -60,9 +69,19 @@ export async function expertSpeed(
     const tokens = rows === 1 ? 1 : (rows * stack.experts) / stack.used;
     const took = await chainSeconds(workbench, clock, { ...stack, layers }, tokens);
     const matrices = layers.length * touched(stack);
-    const fixed =
-      layers.length * multiplySeconds + (rows === 1 ? matrices * stack.matrixRows * rowSeconds : 0);
-    const seconds = withoutFixed(took, fixed);
+    let seconds = withoutFixed(took, layers.length * multiplySeconds);
+    if (rows === 1 && !isHost) {
+      const timed = ({ bytes, matrixRows }: Stack, count: number, seconds: number) => ({
+        ...{ bytes: count * bytes, matrixRows: count * matrixRows, seconds },
+      });
+      const shortTook = await chainSeconds(workbench, clock, short, 1);
+      const shortSeconds = withoutFixed(shortTook, short.layers.length * multiplySeconds);
+      speed.rowSeconds = rowSecondsOf(
+        timed(stack, matrices, seconds),
+        timed(short, short.layers.length * short.used, shortSeconds),
+      );
+      seconds = withoutFixed(seconds, matrices * stack.matrixRows * speed.rowSeconds);
+    }
     speed.rows.push(rows);
     speed.bytesPerSecond.push((matrices * stack.bytes) / seconds);
     secondsPerByte = seconds / (matrices * stack.bytes);

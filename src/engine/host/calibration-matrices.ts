@@ -7,12 +7,16 @@ import type { Workbench } from "./calibration-workbench.js";
 
 /** The row counts that a matrix is measured with: one token, some sequences at once, and up to a full micro-batch. */
 const rowPoints = [1, 8, 32, 128, 512];
+/** Repacked weights meet kernels with tiles, of 32 rows with AMX: 48 sequences may cost as much as 64. */
+const repackedRowPoints = [1, 8, 32, 48, 64, 128, 512];
 /** Row length and rows of smaller matrices, for processors that need long for a whole one and many rows. */
 const smaller = [
   [hidden, 1024],
   [hidden, 256],
   [512, 256],
 ] as const;
+/** Square matrices whose rows are as short as models have them: their time beyond that of their bytes is that of rows. */
+const shortRows = { length: 512, count: 4 };
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
 
@@ -24,8 +28,8 @@ export interface WeightsCase {
   passBytes: number;
   /** What a multiplication costs beside them, which is not counted in their speed. */
   multiplySeconds: number;
-  /** What each row of a matrix costs beside them where one token is multiplied; neither is counted in their speed. */
-  rowSeconds: number;
+  /** On a CPU, whose threads share out the rows of a matrix in large parts: a row costs nothing beside its bytes there. */
+  isHost: boolean;
 }
 
 /**
@@ -36,15 +40,22 @@ export interface WeightsCase {
 export async function matrixSpeed(
   workbench: Workbench,
   clock: Clock,
-  { type, bufferType, passBytes, multiplySeconds, rowSeconds }: WeightsCase,
+  { type, bufferType, passBytes, multiplySeconds, isHost }: WeightsCase,
 ): Promise<MatrixSpeed> {
-  using small = workbench.tensors(smaller.length);
+  using small = workbench.tensors(smaller.length + shortRows.count);
   const choices: Choice[] = smaller.map((shape) => ({
     chain: [small.make(type, shape)],
     length: shape[0],
     matrixRows: shape[1],
     bytes: tensorBytes(type, shape)!,
   }));
+  const { length: shortLength, count: shortCount } = shortRows;
+  const short: Choice = {
+    chain: Array.from({ length: shortCount }, () => small.make(type, [shortLength, shortLength])),
+    length: shortLength,
+    matrixRows: shortCount * shortLength,
+    bytes: shortCount * tensorBytes(type, [shortLength, shortLength])!,
+  };
   await workbench.fillWeights(small, type, bufferType);
   const [, first, least] = choices as [Choice, Choice, Choice];
   let secondsPerByte = (await chainSeconds(workbench, clock, first, 1)) / first.bytes;
@@ -67,7 +78,7 @@ export async function matrixSpeed(
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
   let measuredRows = 1;
-  for (const rows of rowPoints) {
+  for (const rows of bufferType === workbench.bufferType ? rowPoints : repackedRowPoints) {
     const expected = (secondsPerByte * rows) / measuredRows;
     // One row reads memory, and a part of the matrices could come from a cache: there, a pair more than fits is taken.
     const longest = rows === 1 ? 2 * graphSeconds : graphSeconds;
@@ -76,8 +87,13 @@ export async function matrixSpeed(
     const { chain, bytes, matrixRows } = choice;
     if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
     const took = await chainSeconds(workbench, clock, choice, rows);
-    const fixed = chain.length * multiplySeconds + (rows === 1 ? matrixRows * rowSeconds : 0);
-    const seconds = withoutFixed(took, fixed);
+    let seconds = withoutFixed(took, chain.length * multiplySeconds);
+    if (rows === 1 && !isHost) {
+      const shortTook = await chainSeconds(workbench, clock, short, 1);
+      const shortSeconds = withoutFixed(shortTook, shortCount * multiplySeconds);
+      speed.rowSeconds = rowSecondsOf({ ...choice, seconds }, { ...short, seconds: shortSeconds });
+      seconds = withoutFixed(seconds, matrixRows * speed.rowSeconds);
+    }
     speed.rows.push(rows);
     speed.bytesPerSecond.push(bytes / seconds);
     secondsPerByte = seconds / bytes;
@@ -98,6 +114,24 @@ interface Choice {
 /** What passing weights took of a chain's time, the rest of which is counted apart: at least half of it. */
 export function withoutFixed(seconds: number, fixedSeconds: number): number {
   return Math.max(seconds - fixedSeconds, seconds / 2);
+}
+
+/**
+ * What each row of a matrix costs, from two measurements of one token whose time is that of their bytes and of their rows:
+ * one of long rows and one of short ones, whose rows have fewer bytes each.
+ */
+export function rowSecondsOf(long: Timed, short: Timed): number {
+  const moreRows = long.bytes * short.matrixRows - short.bytes * long.matrixRows;
+  // Rows as short as those: nothing tells them from bytes.
+  if (moreRows <= 0) return 0;
+  const perRow = (long.bytes * short.seconds - short.bytes * long.seconds) / moreRows;
+  return Math.min(Math.max(0, perRow), short.seconds / short.matrixRows);
+}
+
+interface Timed {
+  bytes: number;
+  matrixRows: number;
+  seconds: number;
 }
 
 async function chainSeconds(

@@ -15,20 +15,19 @@ export async function nodeSeconds(workbench: Workbench, clock: Clock): Promise<n
 }
 
 /**
- * Measures what a multiplication of one row costs beside passing its weights, in seconds: in all, and of that for each row
- * of the matrix. Undefined where the processor does not multiply by eight bits.
+ * Measures what a multiplication of one row costs beside passing its weights and its rows, in seconds. Undefined where the
+ * processor does not multiply by eight bits.
  */
 export async function multiplySeconds(
   workbench: Workbench,
   clock: Clock,
   isHost: boolean,
-): Promise<{ each: number; row: number } | undefined> {
+): Promise<number | undefined> {
   // So small that any cache holds it.
   const small = 256;
   const smallSeconds = await multiplicationSeconds(workbench, clock, [small, small], 30);
   if (smallSeconds === undefined) return undefined;
-  // A CPU's threads share out the rows of a matrix in large parts: a row alone costs nothing.
-  if (isHost) return { each: smallSeconds, row: 0 };
+  if (isHost) return smallSeconds;
   // As many bytes with four times the rows, of the lengths that models have.
   const [many, few] = [[512, 2048] as const, [2048, 512] as const];
   const rows: number[] = [];
@@ -43,7 +42,7 @@ export async function multiplySeconds(
   // What is left without the rows and the weights, of which the large matrix has so many times as many.
   const times = (few[0] * few[1]) / small ** 2;
   const withoutRows = { few: median(fewTimes) - few[1] * row, small: smallSeconds - small * row };
-  return { each: Math.max(0, (times * withoutRows.small - withoutRows.few) / (times - 1)), row };
+  return Math.max(0, (times * withoutRows.small - withoutRows.few) / (times - 1));
 }
 
 function median(values: readonly number[]): number {

@@ -47,7 +47,7 @@ export async function calibrate(
   // A quarter of what is free at most: measuring must not push out what else runs here.
   const free = Math.min(freeBytes(native, device), availableHostBytes());
   const passBytes = Math.min(beyondCaches(isHost || workbench.isSoftware), free / 4);
-  const multiply = (await multiplySeconds(workbench, clock, isHost)) ?? { each: 0, row: 0 };
+  const multiply = (await multiplySeconds(workbench, clock, isHost)) ?? 0;
   if (!task.matricesOnly)
     answer.operations = await measureOperations(workbench, clock, isHost, multiply, passBytes);
 
@@ -66,8 +66,8 @@ export async function calibrate(
       type,
       bufferType,
       passBytes,
-      multiplySeconds: multiply.each,
-      rowSeconds: multiply.row,
+      multiplySeconds: multiply,
+      isHost,
     });
     load.look();
   }
@@ -139,7 +139,7 @@ async function measureOperations(
   workbench: Workbench,
   clock: Clock,
   isHost: boolean,
-  multiply: { each: number; row: number },
+  multiply: number,
   passBytes: number,
 ): Promise<NonNullable<ProcessorCalibration["operations"]>> {
   const node = await nodeSeconds(workbench, clock);
@@ -147,8 +147,7 @@ async function measureOperations(
   const attention = await attentionSpeed(workbench, clock, passBytes);
   return {
     nodeSeconds: node,
-    multiplySeconds: isHost ? Math.max(multiply.each, node) : multiply.each,
-    ...(isHost ? {} : { rowSeconds: multiply.row }),
+    multiplySeconds: isHost ? Math.max(multiply, node) : multiply,
     passBytesPerSecond: passes,
     ...(attention ? { attention } : {}),
     ...(isHost ? {} : { link: await linkSpeed(workbench, clock) }),
