@@ -11,11 +11,13 @@ const functions = openGraphFunctions(libraries);
 const device = ggml.deviceByType(0);
 const workbench = new Workbench(ggml, functions, device, openBackend(functions, ggml, device, 2));
 const length = 256;
-const columns = 16;
+// Two tiles of AMX, which takes no fewer.
+const columns = 32;
 const rows = 3;
 
-console.log(JSON.stringify({ f32: await multiply("F32", readF32), q4: await multiply("Q4_0", readQ4) }));
-process.exit(0);
+const products = { f32: await multiply("F32", readF32), q4: await multiply("Q4_0", readQ4) };
+// What a pipe has not taken yet is lost at an exit.
+process.stdout.write(JSON.stringify(products), () => process.exit(0));
 
 async function multiply(type, read) {
   // Plain memory gives the stored bytes back; the same values are multiplied where the kernels want them.

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
@@ -42,6 +43,12 @@ function planOf(modelPath: string, more: Partial<Plan> = {}): Plan {
   });
 }
 
+/** What AMX's tiles take beside the weights at most: a minimum or a sum for each column of a block. */
+function packingBytes(weightsBytes: number): number {
+  const hasAmx = process.platform === "linux" && readFileSync("/proc/cpuinfo", "utf8").includes("amx_int8");
+  return hasAmx ? weightsBytes / 16 : 0;
+}
+
 describe("a ghost of a public model", () => {
   it.each(kinds)("is accepted by the engine's dry run, with the bytes of its tensors: %s", async (name) => {
     const source = sourceFromConfig(publicConfigs[name], { name });
@@ -51,7 +58,7 @@ describe("a ghost of a public model", () => {
     const duplicated = source.tensors.some((tensor) => tensor.name === "output.weight")
       ? 0
       : source.tensors.find((tensor) => tensor.name === "token_embd.weight")!.bytes;
-    const slack = 64 * source.tensors.length;
+    const slack = 64 * source.tensors.length + packingBytes(source.outline.bytes.total);
     // on the CPU a tied output matrix is the embedding itself
     expect(host!.weightsBytes).toBeGreaterThanOrEqual(source.outline.bytes.total);
     expect(host!.weightsBytes).toBeLessThanOrEqual(source.outline.bytes.total + duplicated + slack);
