@@ -9,14 +9,11 @@ import type { Workbench } from "./calibration-workbench.js";
 const rowPoints = [1, 8, 32, 128, 512];
 /** Repacked weights meet kernels with tiles, of 32 rows with AMX: 48 sequences may cost as much as 64. */
 const repackedRowPoints = [1, 8, 32, 48, 64, 128, 512];
-/**
- * Row length and rows of smaller matrices, for processors that need long for a whole one and many rows. No fewer rows than
- * models have: a device shares them out in tiles, and two tiles for two threads take as long as the slower one.
- */
+/** Row length and rows of smaller matrices, for processors that need long for a whole one and many rows. */
 const smaller = [
   [hidden, 1024],
-  [1024, 1024],
-  [512, 1024],
+  [hidden, 256],
+  [512, 256],
 ] as const;
 /** Square matrices whose rows are as short as models have them: their time beyond that of their bytes is that of rows. */
 const shortRows = { length: 512, count: 4 };
