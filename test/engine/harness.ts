@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll } from "vitest";
 import { Engine, type EngineOptions } from "../../src/engine/engine.js";
 import type { Run, Step } from "../../src/engine/protocol.js";
@@ -12,6 +13,10 @@ export const cpu: EngineOptions = { libraries: { backend: "cpu" } };
 
 /** Vulkan devices that need no GPU are Mesa's, on Linux. */
 export const hasVulkan = process.platform === "linux" && process.arch === "x64";
+
+/** Whether ggml multiplies by AMX here: weights are packed into larger tiles, and activations rounded in other blocks. */
+export const hasAmx =
+  process.platform === "linux" && readFileSync("/proc/cpuinfo", "utf8").includes("amx_int8");
 
 const engines: Engine[] = [];
 afterAll(() => Promise.all(engines.map((engine) => engine.close())));

@@ -48,10 +48,9 @@ export class Clock {
       times.push(time);
       total += time;
     }
-    times.sort((a, b) => a - b);
-    const median = times[Math.floor(times.length / 2)]!;
-    this.forgive(Math.max(0, first - median));
-    return median / 1000;
+    const usual = median(times);
+    this.forgive(Math.max(0, first - usual));
+    return usual / 1000;
   }
 
   private forgive(ms: number): void {
@@ -59,6 +58,11 @@ export class Clock {
     this.end = Math.min(this.end + ms, this.latestEnd);
     this.whole?.forgive(ms);
   }
+}
+
+/** The middle value, the higher of two. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 const wholeTypeSeconds = 3;

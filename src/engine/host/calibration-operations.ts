@@ -1,5 +1,5 @@
 import type { Pointer } from "../native/ffi.js";
-import type { Clock } from "./calibration-clock.js";
+import { type Clock, median } from "./calibration-clock.js";
 import type { Workbench } from "./calibration-workbench.js";
 
 /**
@@ -43,10 +43,6 @@ export async function multiplySeconds(
   const times = (few[0] * few[1]) / small ** 2;
   const withoutRows = { few: median(fewTimes) - few[1] * row, small: smallSeconds - small * row };
   return Math.max(0, (times * withoutRows.small - withoutRows.few) / (times - 1));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Seconds of one multiplication of so many by a matrix, each waiting for the one before it where the matrix is square. */
