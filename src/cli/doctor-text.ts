@@ -1,4 +1,4 @@
-import type { ComputeSpeed, LinkSpeed, MatrixSpeed } from "../hardware/facts.js";
+import type { ComputeSpeed, LinkSpeed, MatrixSpeed, RowsSpeed } from "../hardware/facts.js";
 import { doctorMessages } from "../messages/doctor.js";
 import { locale, localized } from "../messages/locale.js";
 import type { CalibrationRecord } from "../planner/calibration-cache.js";
@@ -46,6 +46,8 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
     [fields.node, duration(speed.nodeSeconds)],
     ...(speed.multiplySeconds === undefined ? [] : [[fields.multiply, duration(speed.multiplySeconds)]]),
     ...(speed.passBytesPerSecond === undefined ? [] : [[fields.passes, perSecond(speed.passBytesPerSecond)]]),
+    ...(speed.norm ? [[fields.norm, duration(rowSecondsOf(speed.norm, 2048))]] : []),
+    ...(speed.rope ? [[fields.rope, duration(rowSecondsOf(speed.rope, 128))]] : []),
     ...more,
   ];
   return [
@@ -56,6 +58,11 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
       ? ["", ...table(texts.experts, speed.experts!, speed.repackedExperts)]
       : []),
   ].map(indented);
+}
+
+/** Of one among many. */
+function rowSecondsOf({ rowSeconds, elementSeconds }: RowsSpeed, elements: number): number {
+  return rowSeconds + elements * elementSeconds;
 }
 
 function loadRow(watts: number | undefined): string[][] {

@@ -47,6 +47,9 @@ export class Connection {
       env: {
         ...process.env,
         UV_THREADPOOL_SIZE: "1",
+        // glibc shares few heaps among many threads where cores are few. A software device's threads, which allocate all the
+        // time, run at half their speed where they happen to share one.
+        MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX ?? "128",
         GGML_OP_OFFLOAD_MIN_BATCH: String(options.streamsFrom ?? streamFromRows),
       },
       execArgv: [],

@@ -1,7 +1,7 @@
 import type { TensorTypeName } from "../gguf/tensor-types.js";
 import type { DeviceReading } from "../hardware/device-reading.js";
 import type { DeviceUser } from "../hardware/drm.js";
-import type { ComputeSpeed, LinkSpeed, MatrixSpeed } from "../hardware/facts.js";
+import type { ComputeSpeed, LinkSpeed, MatrixSpeed, RowsSpeed } from "../hardware/facts.js";
 import type { PowerReading } from "../hardware/power.js";
 import type { MemoryUse, Plan } from "../plan/plan.js";
 import type { LibraryWish } from "./native/libraries.js";
@@ -249,6 +249,8 @@ export interface ProcessorCalibration {
     nodeSeconds: number;
     multiplySeconds: number;
     passBytesPerSecond: number;
+    norm?: RowsSpeed;
+    rope?: RowsSpeed;
     attention?: ComputeSpeed["attention"];
     link?: LinkSpeed;
   };

@@ -43,11 +43,15 @@ const oneRowAttention = z
     error: problems.growing,
   });
 
+const rowsSpeed = z.strictObject({ seconds, rowSeconds: seconds, elementSeconds: seconds });
+
 const computeSpeed = z.strictObject({
   memoryBytesPerSecond: rate,
   nodeSeconds: seconds,
   multiplySeconds: seconds.optional(),
   passBytesPerSecond: rate.optional(),
+  norm: rowsSpeed.optional(),
+  rope: rowsSpeed.optional(),
   matrix: matrix.refine((types) => Object.keys(types).length > 0, problems.atLeastOneType),
   repacked: matrix.optional(),
   experts: matrix.optional(),

@@ -76,7 +76,11 @@ export interface LinkSpeed {
  *   V stored, attention, two additions, SwiGLU), 6 + k more where a token uses k experts, 3 at the end;
  * - for many tokens, what the other operations read and write over `passBytesPerSecond`: about 22 × tokens × hidden
  *   size × 4 bytes, and 3 × tokens × feed-forward size × 4, for each such layer; (5·k − 3) × tokens × hidden size × 4
- *   more for k experts, whose results are weighed and added.
+ *   more for k experts, whose results are weighed and added;
+ * - where `norm` and `rope` are there, they say what those take that the points before count among the others: norms, with
+ *   their weights two operations and 4 times the hidden state each, and RoPE of Q and K, of which both together are as much.
+ * Behind the last layer's attention only the tokens that give logits are computed. Where weights are streamed to a
+ * device, all that at least 32 tokens ask for is computed there, and a KV cache on the host is copied to it for attention.
  * Between processors, `LinkSpeed.crossingSeconds` for each hand-over.
  */
 export interface ComputeSpeed {
@@ -89,8 +93,12 @@ export interface ComputeSpeed {
    * As much as any node where absent.
    */
   multiplySeconds?: number;
-  /** What the small operations on many tokens read and write, norms included. As fast as memory where absent. */
+  /** What the small operations on many tokens read and write. As fast as memory where absent. */
   passBytesPerSecond?: number;
+  /** A norm with its weights: its rows are tokens, as long as the hidden state. As other operations where absent. */
+  norm?: RowsSpeed;
+  /** RoPE of queries or keys: its rows are the heads of tokens. As other operations where absent. */
+  rope?: RowsSpeed;
   /** Matrix multiplications by the weights' tensor type (`Q4_K`, `F16`, …, as in GGUF). */
   matrix: Record<string, MatrixSpeed>;
   /** The same where the weights are repacked for this CPU (ggml's extra buffer types); host only. */
@@ -104,6 +112,13 @@ export interface ComputeSpeed {
    * Only cells that a token sees count: masked ones are skipped.
    */
   attention: { oneRowPerSecond: number; batchPerSecond: number; oneRow?: OneRowAttention };
+}
+
+/** An operation that treats each row by itself takes `seconds` and, for each row, what this and its elements take. */
+export interface RowsSpeed {
+  seconds: number;
+  rowSeconds: number;
+  elementSeconds: number;
 }
 
 /**

@@ -1,9 +1,9 @@
-import type { HardwareFacts } from "../hardware/facts.js";
+import type { HardwareFacts, RowsSpeed } from "../hardware/facts.js";
 import { attentionSeconds } from "./attention-cost.js";
-import { type ModelLayout, ofLayers, type Part, stages } from "./layout.js";
+import { type ModelLayout, ofLayers, type Part, type Stage, stages } from "./layout.js";
 import { streamFromRows } from "./plan.js";
 import { attentionWork, outputWork, type SmallWork, smallWorkOf } from "./small-work.js";
-import { deviceTable, type HostMode, hostTable, matrixSeconds } from "./speed.js";
+import { deviceTable, type HostMode, hostTable, matrixSeconds, rowsSeconds } from "./speed.js";
 
 /** Host memory and CPU. Devices are their index in the hardware facts. */
 export const host = -1;
@@ -32,7 +32,7 @@ export interface Cost {
   places: PlaceCost[];
   crossings: number;
   crossingSeconds: number;
-  /** Weights copied to devices because the batch is computed there. */
+  /** Weights and KV caches copied to devices because the batch is computed there. */
   streamedBytes: number;
   streamSeconds: number;
 }
@@ -55,6 +55,7 @@ export class CostModel {
   /** Attention over the KV cache of each layer: [layer][place + 1]. */
   private readonly attentionSeconds: number[][];
   private readonly attentionBytes: number[];
+  /** A streamed batch is computed on the device, whatever lies on the host. */
   private readonly streams: boolean;
   private readonly nodeSeconds: number[];
   private readonly multiplySeconds: number[];
@@ -89,15 +90,17 @@ export class CostModel {
     this.feedForward = outline.experts
       ? (outline.expertFeedForwardSize ?? 0) * (outline.expertsUsed ?? 1)
       : (outline.feedForwardSize?.[0] ?? 0);
-    this.stageParts = ofLayers(layout, (parts) =>
+    this.stageParts = this.ofLayers((parts) =>
       stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
     );
-    this.stageWork = ofLayers(layout, (parts) => {
+    this.stageWork = this.ofLayers((parts) => {
       const used = parts.some(({ isExpert }) => isExpert) ? (outline.expertsUsed ?? 1) : 0;
       return stages.map((stage) => smallWorkOf(stage, used));
     });
-    this.partBytes = ofLayers(layout, (parts) => parts.map((part) => part.bytes * this.readShare(part)));
-    this.partSeconds = ofLayers(layout, (parts, layer) =>
+    this.partBytes = this.ofLayers((parts, layer) =>
+      parts.map((part) => part.bytes * this.readShare(part, layer)),
+    );
+    this.partSeconds = this.ofLayers((parts, layer) =>
       parts.map((part, index) => this.placesOf((place) => this.seconds(part, layer, index, place))),
     );
     const cells = load.depth * load.sequences;
@@ -108,7 +111,11 @@ export class CostModel {
         headSizes: (outline.headSizeK ?? 0) + (outline.headSizeV ?? 0),
         cacheBytesPerCell: kvBytesPerCell[layer] ?? 0,
       };
-      return this.placesOf((place) => attentionSeconds(this.speedOf(place), place === host, load, attention));
+      return this.placesOf((place) => {
+        const on = this.computedOn(place, load.rows);
+        const seconds = attentionSeconds(this.speedOf(on), on === host, load, attention);
+        return on === place ? seconds : seconds + this.cacheCopySeconds(layer);
+      });
     });
   }
 
@@ -117,10 +124,11 @@ export class CostModel {
     let seconds = this.attentionSeconds[layer]![on + 1]!;
     const table = this.partSeconds[layer]!;
     for (let index = 0; index < parts.length; index++) seconds += table[index]![parts[index]! + 1]!;
-    const end = this.follow(layer, on, parts, on, (from, to, nodeSeconds) => {
+    const start = this.computedOn(on, this.load.rows);
+    const end = this.follow(layer, on, parts, start, (from, to, nodeSeconds) => {
       seconds += nodeSeconds + this.crossing(from, to);
     });
-    return seconds + this.crossing(end, on);
+    return seconds + this.crossing(end, start);
   }
 
   cost(placement: Placement): Cost {
@@ -136,15 +144,20 @@ export class CostModel {
     let streamSeconds = 0;
     let at = host;
     for (const [layer, { on, parts }] of placement.layers.entries()) {
-      add(on, this.attentionSeconds[layer]![on + 1]!, this.attentionBytes[layer]!);
+      const attends = this.computedOn(on, this.load.rows);
+      const copySeconds = attends === on ? 0 : this.cacheCopySeconds(layer);
+      if (attends !== on) streamedBytes += this.attentionBytes[layer]!;
+      streamSeconds += copySeconds;
+      add(attends, this.attentionSeconds[layer]![on + 1]! - copySeconds, this.attentionBytes[layer]!);
       for (const [index, place] of parts.entries()) {
         const part = this.layout.layers[layer]![index]!;
         const bytes = this.partBytes[layer]![index]!;
         const seconds = this.partSeconds[layer]![index]![place + 1]!;
-        if (place === host && this.streams && part.isMatrix) {
+        const computedOn = this.computedOn(place, this.tokensAt(part.stage, layer));
+        if (part.isMatrix && computedOn !== place) {
           streamedBytes += bytes;
           streamSeconds += this.streamSeconds(bytes);
-          add(this.streamDevice, seconds - this.streamSeconds(bytes), bytes);
+          add(computedOn, seconds - this.streamSeconds(bytes), bytes);
         } else add(place, seconds, bytes);
       }
       at = this.follow(layer, on, parts, at, (from, to, nodeSeconds) => {
@@ -168,18 +181,34 @@ export class CostModel {
       bytes,
       matrixRows: ofAll * part.shape.slice(1).reduce((all, length) => all * length, 1),
     };
-    if (place === host && this.streams) {
-      const device = this.facts.devices[this.streamDevice]!;
-      const table = deviceTable(device.speed, part.type, part.isExpert);
-      const multiply = this.multiplySeconds[this.streamDevice + 1]!;
-      return this.streamSeconds(bytes) + multiply + matrixSeconds(table, part.type, passed, rows);
-    }
-    const speed = this.speedOf(place);
+    const on = this.computedOn(place, this.tokensAt(part.stage, layer));
+    const speed = this.speedOf(on);
     const table =
-      place === host
+      on === host
         ? hostTable(speed, part.type, part.isExpert, this.mode)
         : deviceTable(speed, part.type, part.isExpert);
-    return this.multiplySeconds[place + 1]! + matrixSeconds(table, part.type, passed, rows);
+    const seconds = this.multiplySeconds[on + 1]! + matrixSeconds(table, part.type, passed, rows);
+    return on === place ? seconds : seconds + this.streamSeconds(bytes);
+  }
+
+  /** Where so many tokens are computed whose weights or KV cache are at a place. */
+  private computedOn(place: number, tokens: number): number {
+    return place === host && this.streams && tokens >= streamFromRows ? this.streamDevice : place;
+  }
+
+  /** Tokens that a stage computes: behind the last layer's attention, those that give logits. */
+  private tokensAt(stage: Stage, layer: number): number {
+    const { outputLayer } = this.layout;
+    const isBehind = layer === outputLayer || (layer === outputLayer - 1 && stage.startsWith("feedForward"));
+    return isBehind ? this.load.outputs : this.load.rows;
+  }
+
+  /** A KV cache of the host goes to the device for attention, and what is new of it came from there: two of each. */
+  private cacheCopySeconds(layer: number): number {
+    if (this.attentionBytes[layer] === 0) return 0;
+    const { toDevice } = this.facts.devices[this.streamDevice]!.link;
+    const copySeconds = this.attentionBytes[layer]! / toDevice.pageableBytesPerSecond;
+    return copySeconds + 4 * this.crossing(host, this.streamDevice);
   }
 
   private streamSeconds(bytes: number): number {
@@ -189,18 +218,17 @@ export class CostModel {
 
   /** Rows that each matrix of a part is multiplied by. */
   private rowsOf(part: Part, layer: number): number {
-    if (part.isExpert) {
-      const { experts = 1, expertsUsed = 1 } = this.layout.source.outline;
-      return Math.max(1, (this.load.rows * expertsUsed) / (experts * this.readShare(part)));
-    }
-    return layer === this.layout.outputLayer ? this.load.outputs : this.load.rows;
+    const tokens = this.tokensAt(part.stage, layer);
+    if (!part.isExpert) return tokens;
+    const { experts = 1, expertsUsed = 1 } = this.layout.source.outline;
+    return Math.max(1, (tokens * expertsUsed) / (experts * this.readShare(part, layer)));
   }
 
   /** Of a part's bytes, those that a batch reads: experts are chosen per token, independently here. */
-  private readShare(part: Part): number {
+  private readShare(part: Part, layer: number): number {
     const { experts = 0, expertsUsed = 0 } = this.layout.source.outline;
     if (!part.isExpert || experts === 0) return 1;
-    return 1 - (1 - expertsUsed / experts) ** this.load.rows;
+    return 1 - (1 - expertsUsed / experts) ** this.tokensAt(part.stage, layer);
   }
 
   /**
@@ -209,37 +237,62 @@ export class CostModel {
    */
   private follow(layer: number, on: number, parts: readonly number[], from: number, step: ChainStep): number {
     let at = from;
-    const visit = (place: number, work: SmallWork) => {
-      step(at, place, this.smallSeconds(work, place));
+    const visit = (weightsAt: number, work: SmallWork, tokens: number) => {
+      const place = this.computedOn(weightsAt, tokens);
+      step(at, place, this.smallSeconds(layer, work, place, tokens));
       at = place;
     };
     if (layer === this.layout.outputLayer) {
       const output = this.layout.layers[layer]!.findIndex((part) => part.isMatrix);
-      visit(output < 0 ? on : parts[output]!, outputWork);
+      visit(output < 0 ? on : parts[output]!, outputWork, this.load.outputs);
       return at;
     }
     const byStage = this.stageParts[layer]!;
     const work = this.stageWork[layer]!;
     for (let stage = 0; stage < stages.length; stage++) {
       // Attention itself runs where the KV cache is.
-      if (stages[stage] === "attentionOut") visit(on, attentionWork);
+      if (stages[stage] === "attentionOut") visit(on, attentionWork, this.load.rows);
       const members = byStage[stage]!;
+      const tokens = this.tokensAt(stages[stage]!, layer);
       // Each place that has a part of the stage is visited once, in the order of the parts.
       let seen = 0;
       for (let index = 0; index < members.length; index++) {
-        const place = parts[members[index]!]!;
+        const place = this.computedOn(parts[members[index]!]!, tokens);
         const bit = 1 << (place + 1);
         if (seen & bit) continue;
         seen |= bit;
-        visit(place, work[stage]!);
+        visit(place, work[stage]!, tokens);
       }
     }
     return at;
   }
 
-  private smallSeconds({ nodes, hiddenPasses, feedForwardPasses }: SmallWork, place: number): number {
-    const passes = hiddenPasses * this.hidden + feedForwardPasses * this.feedForward;
-    return nodes * this.nodeSeconds[place + 1]! + this.load.rows * 4 * passes * this.passSeconds[place + 1]!;
+  private smallSeconds(layer: number, work: SmallWork, place: number, tokens: number): number {
+    const { norm, rope } = this.speedOf(place);
+    let { nodes, hiddenPasses } = work;
+    let seconds = 0;
+    if (norm) seconds += work.norms * rowsSeconds(norm, tokens, this.hidden);
+    else {
+      nodes += 2 * work.norms;
+      hiddenPasses += 4 * work.norms;
+    }
+    if (work.rope && rope) seconds += this.ropeSeconds(layer, rope);
+    else if (work.rope) {
+      nodes += 2;
+      hiddenPasses += 4;
+    }
+    const passes = hiddenPasses * this.hidden + work.feedForwardPasses * this.feedForward;
+    const passSeconds = tokens * 4 * passes * this.passSeconds[place + 1]!;
+    return seconds + nodes * this.nodeSeconds[place + 1]! + passSeconds;
+  }
+
+  /** Of queries and of keys. */
+  private ropeSeconds(layer: number, speed: RowsSpeed): number {
+    const { heads, kvHeads, headSizeK = 0 } = this.layout.source.outline;
+    return [heads[layer] ?? 0, kvHeads[layer] ?? 0].reduce(
+      (sum, count) => sum + (count === 0 ? 0 : rowsSeconds(speed, this.load.rows * count, headSizeK)),
+      0,
+    );
   }
 
   /** Seconds in which a hidden state goes from one place to another: between two devices through the host. */
@@ -257,6 +310,14 @@ export class CostModel {
   /** llama.cpp computes streamed batches on the first device. */
   private get streamDevice(): number {
     return 0;
+  }
+
+  /** One for each layer; the last one computes fewer tokens than those that are like it. */
+  private ofLayers<T>(make: (parts: Part[], layer: number) => T): T[] {
+    const made = ofLayers(this.layout, make);
+    const last = this.layout.outputLayer - 1;
+    if (last >= 0) made[last] = make(this.layout.layers[last]!, last);
+    return made;
   }
 
   private placesOf<T>(make: (place: number) => T): T[] {

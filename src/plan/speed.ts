@@ -1,5 +1,5 @@
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
-import type { ComputeSpeed, MatrixSpeed } from "../hardware/facts.js";
+import type { ComputeSpeed, MatrixSpeed, RowsSpeed } from "../hardware/facts.js";
 
 /** What is passed of a matrix when it is multiplied: of experts, those that are used. */
 export interface Passed {
@@ -41,6 +41,11 @@ const wholeFromRows = 8;
 /** Seconds that each row of a matrix costs beside its bytes: of one token, and less and less of more. */
 function secondsPerRow({ rowSeconds = 0 }: MatrixSpeed, rows: number): number {
   return rowSeconds * Math.max(0, (wholeFromRows - rows) / (wholeFromRows - 1));
+}
+
+/** Seconds of an operation on so many rows of so many elements. */
+export function rowsSeconds(speed: RowsSpeed, rows: number, elements: number): number {
+  return speed.seconds + rows * (speed.rowSeconds + elements * speed.elementSeconds);
 }
 
 /** The speeds of the type whose elements have the most similar size. */

@@ -24,7 +24,7 @@ export interface CalibrationKey {
   method: number;
 }
 
-const currentMethod = 5;
+const currentMethod = 6;
 
 /** What is known of a machine: the speeds, and what was asked for when they were measured. */
 export interface CalibrationRecord {
@@ -132,11 +132,14 @@ const oneRow = z
     [headSeconds, cacheBytesPerSecond].every(({ length }) => length === headSizes.length),
   )
   .refine(({ headSizes }) => headSizes.every((size, index) => index === 0 || size > headSizes[index - 1]!));
+const rows = z.object({ seconds: bytes, rowSeconds: bytes, elementSeconds: bytes });
 const speed = z.object({
   memoryBytesPerSecond: rate,
   nodeSeconds: bytes,
   multiplySeconds: bytes,
   passBytesPerSecond: rate,
+  norm: rows.optional(),
+  rope: rows.optional(),
   matrix: matrix.refine((types) => Object.keys(types).length > 0),
   repacked: matrix.optional(),
   experts: matrix.optional(),

@@ -38,11 +38,12 @@ export function withTypes(calibration: Calibration, parts: MeasuredParts): Calib
 }
 
 function speedOf({ operations, ...part }: ProcessorCalibration): ComputeSpeed {
+  const { nodeSeconds, multiplySeconds, passBytesPerSecond, norm, rope } = operations!;
   return {
     memoryBytesPerSecond: fastestRead(part),
-    nodeSeconds: operations!.nodeSeconds,
-    multiplySeconds: operations!.multiplySeconds,
-    passBytesPerSecond: operations!.passBytesPerSecond,
+    ...{ nodeSeconds, multiplySeconds, passBytesPerSecond },
+    ...(norm && { norm }),
+    ...(rope && { rope }),
     ...tablesOf(part),
     attention: operations!.attention ?? attentionOf(part.matrix),
   };

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { calibrate } from "../../src/engine/engine.js";
 import { rowSecondsOf } from "../../src/engine/host/calibration-matrices.js";
+import { rowsSpeedOf } from "../../src/engine/host/calibration-rows.js";
 import type { CalibrationTask } from "../../src/engine/protocol.js";
 import type { MatrixSpeed } from "../../src/hardware/facts.js";
 import { cpu, failure, hasVulkan, vulkan } from "./harness.js";
@@ -34,6 +35,32 @@ it("tells what rows cost from what bytes cost, by matrices with rows of two leng
   expect(rowSecondsOf(timed(46e6, 22_528, 1e-9, 0), timed(0.6e6, 2048, 0.5e-9, 0))).toBe(0);
 });
 
+it("tells what rows cost from what their elements cost, and both from what an operation does", () => {
+  const cases = { short: 64, long: 128, heads: 4, tokens: 64 };
+  const timed = (seconds: number, rowSeconds: number, elementSeconds: number) => {
+    const of = (length: number, tokens: number) =>
+      seconds + 4 * tokens * (rowSeconds + length * elementSeconds);
+    return rowsSpeedOf({ one: of(64, 1), more: of(64, 64), longer: of(128, 64) }, cases);
+  };
+  for (const [seconds, rowSeconds, elementSeconds] of [
+    [3e-6, 40e-6, 2e-8],
+    [3e-6, 40e-6, 0],
+    [0, 0, 2e-8],
+  ] as const) {
+    const found = timed(seconds, rowSeconds, elementSeconds);
+    expect(found.seconds).toBeCloseTo(seconds, 12);
+    expect(found.rowSeconds).toBeCloseTo(rowSeconds, 12);
+    expect(found.elementSeconds).toBeCloseTo(elementSeconds, 14);
+  }
+  // Measured in a slower moment each: nothing gives time back.
+  for (const times of [
+    { one: 9, more: 1, longer: 2 },
+    { one: 1, more: 9, longer: 2 },
+    { one: 1, more: 2, longer: 99 },
+  ])
+    for (const part of Object.values(rowsSpeedOf(times, cases))) expect(part).toBeGreaterThanOrEqual(0);
+});
+
 describe("the calibration of the CPU", () => {
   it("gives finite speeds for every type asked for, and what else a model needs", async () => {
     const fractions: number[] = [];
@@ -42,6 +69,10 @@ describe("the calibration of the CPU", () => {
     expect(Object.keys(found.experts)).toEqual(["Q4_0"]);
     for (const speed of [...Object.values(found.matrix), ...Object.values(found.experts)]) expectSane(speed);
     expectPositive(found.operations!.nodeSeconds);
+    // A head of a query takes its time, whatever of it its elements take.
+    const { norm, rope } = found.operations!;
+    expectPositive(norm!.rowSeconds + 2048 * norm!.elementSeconds);
+    expectPositive(rope!.rowSeconds + 128 * rope!.elementSeconds);
     expectPositive(found.operations!.attention!.oneRowPerSecond);
     expectPositive(found.operations!.attention!.batchPerSecond);
     expect(found.operations!.link).toBeUndefined();

@@ -81,13 +81,78 @@ describe("the fixed costs of a graph", () => {
 
 describe("small operations on many tokens", () => {
   it("read and write at their own rate, more of it for each expert that a token uses", () => {
-    const load: Load = { rows: 512, sequences: 1, outputs: 0, depth: 256 };
+    const load: Load = { rows: 512, sequences: 1, outputs: 512, depth: 256 };
     const rate = 1e9;
     const state = 512 * 512 * 4;
     const passes = (shape: Shape) => (secondsOf(shape, { passBytesPerSecond: rate }, load) * rate) / state;
     // The feed-forward state is twice as long as the hidden state, or four of as many experts.
     expect(passes(dense)).toBeCloseTo(22 + 4 + 3 * 2, 6);
     expect(passes(mixture)).toBeCloseTo(22 + 4 + 3 * 2 * 4 + 17, 6);
+  });
+});
+
+describe("norms and RoPE where they were measured", () => {
+  const norm = { seconds: 100, rowSeconds: 10, elementSeconds: 1 };
+  const rope = { seconds: 7, rowSeconds: 5, elementSeconds: 0.5 };
+
+  it("take what their rows and elements take, and no more as other operations", () => {
+    // Two norms of a layer, and the output's.
+    expect(secondsOf(dense, { nodeSeconds: 1, norm })).toBeCloseTo(15 - 3 * 2 + 3 * (100 + 10 + 512), 6);
+    // Eight heads of queries, two of keys.
+    const heads = 2 * 7 + (8 + 2) * (5 + 64 * 0.5);
+    expect(secondsOf(dense, { nodeSeconds: 1, rope })).toBeCloseTo(15 - 2 + heads, 6);
+    const load: Load = { rows: 512, sequences: 1, outputs: 512, depth: 256 };
+    const passes = (speed: Partial<ComputeSpeed>) =>
+      secondsOf(dense, { ...speed, passBytesPerSecond: 1e9 }, load) / ((512 * 512 * 4) / 1e9);
+    const nothing = { seconds: 0, rowSeconds: 0, elementSeconds: 0 };
+    expect(passes({})).toBeCloseTo(22 + 4 + 3 * 2, 6);
+    expect(passes({ norm: nothing, rope: nothing })).toBeCloseTo(22 + 4 + 3 * 2 - 3 * 4 - 4, 6);
+  });
+
+  it("go by the tokens that reach them: behind the last attention, those that give logits", () => {
+    const load: Load = { rows: 64, sequences: 1, outputs: 1, depth: 32 };
+    const rows = { seconds: 0, rowSeconds: 1, elementSeconds: 0 };
+    expect(secondsOf(dense, { norm: rows }, load)).toBeCloseTo(64 + 1 + 1, 6);
+    expect(secondsOf({ ...dense, layers: 3 }, { norm: rows }, load)).toBeCloseTo(5 * 64 + 1 + 1, 6);
+    expect(secondsOf(dense, { rope: rows }, load)).toBeCloseTo(64 * 10, 6);
+  });
+});
+
+describe("a streamed batch", () => {
+  const layout = layoutOf(sourceOfShape({ ...dense, layers: 2 }));
+  const free = deviceOf("CUDA0", 1, 8e9);
+  const copies = { pageableBytesPerSecond: 1e9, pinnedBytesPerSecond: 2e9 };
+  const link = { toDevice: copies, toHost: copies, crossingSeconds: 0 };
+  const onHost = layout.layers.map((parts) => ({ on: host, parts: parts.map(() => host) }));
+  const load: Load = { rows: 64, sequences: 1, outputs: 1, depth: 32 };
+  const costOf = (speed: { host?: Partial<ComputeSpeed>; device?: Partial<ComputeSpeed> }, crossing = 0) => {
+    const device = { ...free, link: { ...link, crossingSeconds: crossing } };
+    const facts = machineFacts([{ ...device, speed: { ...freeSpeed, ...speed.device } }]);
+    facts.host.speed = { ...freeSpeed, ...speed.host };
+    return new CostModel(layout, facts, load, "streamed", [1000, 1000]).cost({ layers: onHost });
+  };
+
+  it("is computed on the device with all that lies between its matrices", () => {
+    // Two layers without what comes behind the last attention, which one token goes through on the host: norm of two
+    // and SwiGLU and sum, then three at the end.
+    const { places } = costOf({ host: { nodeSeconds: 1 }, device: { nodeSeconds: 1 } });
+    expect(places.map(({ seconds }) => Math.round(seconds))).toEqual([4 + 3, 24 - 4]);
+    const attention = { oneRowPerSecond: 1, batchPerSecond: 1 };
+    const attending = costOf({ host: { attention }, device: { attention } }).places;
+    expect(attending.map(({ seconds }) => Math.round(seconds))).toEqual([0, 2 * 64 * 32 * 8 * 128]);
+  });
+
+  it("copies the host's weights that it needs, and the KV cache", () => {
+    const streamed = layout.layers
+      .flatMap((parts, layer) => parts.filter(({ stage }) => layer === 0 || stage.startsWith("attention")))
+      .filter(({ name, isMatrix }) => isMatrix && name !== "output.weight");
+    const weights = streamed.reduce((sum, { bytes }) => sum + bytes, 0);
+    const cache = 2 * 1000 * 32;
+    const { streamedBytes, streamSeconds } = costOf({});
+    expect(streamedBytes).toBe(weights + cache);
+    expect(streamSeconds).toBeCloseTo(weights / 2e9 + cache / 1e9, 12);
+    // K and V of each layer go back to their cache, and both cache and weights come: the state itself stays.
+    expect(costOf({}, 1).seconds - costOf({}).seconds).toBeCloseTo(2 * 4 + 2, 6);
   });
 });
 

@@ -140,7 +140,7 @@ describe("a plan", () => {
 
   test("has smaller micro-batches where their compute buffers leave a small device to weights", async () => {
     // In micro-batches of 512 they take 5 MB.
-    const budgets = { host: 4e9, devices: [7e6] };
+    const budgets = { host: 4e9, devices: [6e6] };
     for (const objective of ["chat", "batch"] as const) {
       const wishes = { contextLength: 2048, sequences: 4 };
       const { fitted } = await planned(small, budgets, wishes, objective);

@@ -61,6 +61,7 @@ function measured({ device, types, expertTypes, matricesOnly }: CalibrationTask)
   const nodes = {
     ...{ nodeSeconds: 1 / factor, multiplySeconds: 2 / factor },
     passBytesPerSecond: 3 * factor,
+    norm: { seconds: 4 / factor, rowSeconds: 5 / factor, elementSeconds: 6 / factor },
   };
   return {
     skipped: { types: [], expertTypes: [] },
@@ -84,6 +85,8 @@ describe("runDoctor", () => {
     expect(calibration.host).toMatchObject({
       ...{ memoryBytesPerSecond: 16, nodeSeconds: 0.5, multiplySeconds: 1, passBytesPerSecond: 6 },
     });
+    expect(calibration.host.norm).toEqual({ seconds: 2, rowSeconds: 2.5, elementSeconds: 3 });
+    expect(calibration.host).not.toHaveProperty("rope");
     expect(calibration.host.repacked).toHaveProperty("Q4_K");
     expect(calibration.devices.Vulkan0).toMatchObject({ runtimeBytes: 77, link: { crossingSeconds: 5 } });
     expect(calibration.devices.Vulkan0!.speed.attention).toEqual({ oneRowPerSecond: 10, batchPerSecond: 20 });

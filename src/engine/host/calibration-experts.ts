@@ -3,8 +3,8 @@ import type { MatrixSpeed } from "../../hardware/facts.js";
 import type { Pointer } from "../native/ffi.js";
 import { expertSize, experts, expertsUsed, hidden } from "./calibration-buffers.js";
 import type { Clock } from "./calibration-clock.js";
-import { rowSecondsOf, type WeightsCase, withoutFixed } from "./calibration-matrices.js";
-import { randomNumbers, type Tensors, type Workbench } from "./calibration-workbench.js";
+import { rowSecondsOf, steadySeconds, type WeightsCase, withoutFixed } from "./calibration-matrices.js";
+import { longGraphNodes, randomNumbers, type Tensors, type Workbench } from "./calibration-workbench.js";
 
 /** The row counts of each expert that is used which are measured. */
 const rowPoints = [1, 4, 16, 64];
@@ -14,7 +14,7 @@ const rowPoints = [1, 4, 16, 64];
  */
 const smaller = { experts: 8, used: 1, shape: [512, 256] } as const;
 /** Square experts whose rows are as short as models have them, and layers of these. */
-const shortRows = { experts: 8, used: 4, length: 512, layers: 2 };
+const shortRows = { experts: 8, used: 4, length: 512, layers: longGraphNodes };
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
 
@@ -67,14 +67,18 @@ export async function expertSpeed(
     // Twice, for a first run, but tiles that were not full make many rows cheaper than expected.
     if (rows > 1 && !clock.allows(expected(stack) * layers.length)) break;
     const tokens = rows === 1 ? 1 : (rows * stack.experts) / stack.used;
-    const took = await chainSeconds(workbench, clock, { ...stack, layers }, tokens);
+    const measure = (what: Stack) => () => chainSeconds(workbench, clock, what, tokens);
+    const isAlone = rows === 1 && !isHost;
+    const took = await (isAlone
+      ? steadySeconds(measure({ ...stack, layers }))
+      : measure({ ...stack, layers })());
     const matrices = layers.length * touched(stack);
     let seconds = withoutFixed(took, layers.length * multiplySeconds);
-    if (rows === 1 && !isHost) {
+    if (isAlone) {
       const timed = ({ bytes, matrixRows }: Stack, count: number, seconds: number) => ({
         ...{ bytes: count * bytes, matrixRows: count * matrixRows, seconds },
       });
-      const shortTook = await chainSeconds(workbench, clock, short, 1);
+      const shortTook = await steadySeconds(measure(short));
       const shortSeconds = withoutFixed(shortTook, short.layers.length * multiplySeconds);
       speed.rowSeconds = rowSecondsOf(
         timed(stack, matrices, seconds),

@@ -3,7 +3,7 @@ import type { MatrixSpeed } from "../../hardware/facts.js";
 import type { Pointer } from "../native/ffi.js";
 import { feedForward, hidden } from "./calibration-buffers.js";
 import type { Clock } from "./calibration-clock.js";
-import type { Workbench } from "./calibration-workbench.js";
+import { longGraphNodes, type Workbench } from "./calibration-workbench.js";
 
 /** The row counts that a matrix is measured with: one token, some sequences at once, and up to a full micro-batch. */
 const rowPoints = [1, 8, 32, 128, 512];
@@ -16,7 +16,7 @@ const smaller = [
   [512, 256],
 ] as const;
 /** Square matrices whose rows are as short as models have them: their time beyond that of their bytes is that of rows. */
-const shortRows = { length: 512, count: 4 };
+const shortRows = { length: 512, count: 3 * longGraphNodes };
 /** About how long one computation of a graph may take. */
 const graphSeconds = 0.04;
 
@@ -78,18 +78,26 @@ export async function matrixSpeed(
 
   const speed: MatrixSpeed = { rows: [], bytesPerSecond: [] };
   let measuredRows = 1;
-  for (const rows of bufferType === workbench.bufferType ? rowPoints : repackedRowPoints) {
+  const points = bufferType === workbench.bufferType ? rowPoints : repackedRowPoints;
+  // A software device's time grows in proportion beyond, which is what is assumed beyond the last point.
+  for (const rows of workbench.isSoftware ? points.filter((rows) => rows < 512) : points) {
     const expected = (secondsPerByte * rows) / measuredRows;
-    // One row reads memory, and a part of the matrices could come from a cache: there, a pair more than fits is taken.
-    const longest = rows === 1 ? 2 * graphSeconds : graphSeconds;
+    // One row reads memory, and a part of the matrices could come from a CPU's cache: there, a pair more than fits is taken.
+    const longest = rows === 1 && isHost ? 2 * graphSeconds : graphSeconds;
     const fits = (choice: Choice) => choice.bytes * expected < longest;
     const choice = choices.find(fits) ?? least;
     const { chain, bytes, matrixRows } = choice;
     if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
-    const took = await chainSeconds(workbench, clock, choice, rows);
+    const measure = (what: Choice) => () => chainSeconds(workbench, clock, what, rows);
+    const isAlone = rows === 1 && !isHost;
+    const took = await (isAlone ? steadySeconds(measure(choice)) : measure(choice)());
     let seconds = withoutFixed(took, chain.length * multiplySeconds);
-    if (rows === 1 && !isHost) {
-      const shortTook = await chainSeconds(workbench, clock, short, 1);
+    if (isAlone) {
+      // Layers' matrices are in long graphs where a device has whole layers, and in short ones where it has parts.
+      const inLong = await steadySeconds(measure(short));
+      const few = longGraphNodes - 1;
+      const inShort = await steadySeconds(measure({ ...short, chain: short.chain.slice(0, few) }));
+      const shortTook = (inLong + (inShort / few) * shortCount) / 2;
       const shortSeconds = withoutFixed(shortTook, shortCount * multiplySeconds);
       speed.rowSeconds = rowSecondsOf({ ...choice, seconds }, { ...short, seconds: shortSeconds });
       seconds = withoutFixed(seconds, matrixRows * speed.rowSeconds);
@@ -109,6 +117,14 @@ interface Choice {
   /** Rows of all of them. */
   matrixRows: number;
   bytes: number;
+}
+
+/**
+ * The lesser of two measurements: a device reaches its speed after a while, and what rows cost is a difference of two
+ * of these.
+ */
+export async function steadySeconds(measure: () => Promise<number>): Promise<number> {
+  return Math.min(await measure(), await measure());
 }
 
 /** What passing weights took of a chain's time, the rest of which is counted apart: at least half of it. */

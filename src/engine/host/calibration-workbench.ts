@@ -5,6 +5,12 @@ import type { Ggml } from "../native/ggml.js";
 import type { GraphFunctions } from "../native/graph.js";
 import { isSoftware } from "./devices.js";
 
+/**
+ * From so many nodes on, ggml's Vulkan backend sleeps until all but a fifth of a graph is done (ggml_backend_vk_graph_compute,
+ * v0.5.0). It spins for shorter ones, which takes a core from a software device.
+ */
+export const longGraphNodes = 10;
+
 /** A processor with its backend open: makes tensors in its memory, fills them and computes graphs over them. */
 export class Workbench {
   readonly isSoftware: boolean;

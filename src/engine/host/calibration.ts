@@ -2,7 +2,7 @@ import { JaugeError } from "../../errors.js";
 import type { TensorTypeName } from "../../gguf/tensor-types.js";
 import { EnergyMeter } from "../../hardware/energy.js";
 import { availableHostBytes } from "../../hardware/memory.js";
-import type { Pointer } from "../native/ffi.js";
+import { keepFreedMemory, type Pointer } from "../native/ffi.js";
 import { deviceKinds } from "../native/ggml.js";
 import { type GraphFunctions, openBackend } from "../native/graph.js";
 import type { Native } from "../native/open.js";
@@ -14,6 +14,7 @@ import { expertSpeed } from "./calibration-experts.js";
 import { linkSpeed } from "./calibration-link.js";
 import { matrixSpeed } from "./calibration-matrices.js";
 import { multiplySeconds, nodeSeconds, passBytesPerSecond } from "./calibration-operations.js";
+import { rowSpeeds } from "./calibration-rows.js";
 import { Workbench } from "./calibration-workbench.js";
 import { deviceNamed, powerOf } from "./devices.js";
 
@@ -43,6 +44,7 @@ export async function calibrate(
     deviceBytes: 0,
   };
   const workbench = new Workbench(ggml, functions, device, backend);
+  if (workbench.isSoftware) keepFreedMemory();
   const clock = new Clock(task.secondsLimit);
   // A quarter of what is free at most: measuring must not push out what else runs here.
   const free = Math.min(freeBytes(native, device), availableHostBytes());
@@ -149,6 +151,7 @@ async function measureOperations(
     nodeSeconds: node,
     multiplySeconds: isHost ? Math.max(multiply, node) : multiply,
     passBytesPerSecond: passes,
+    ...(await rowSpeeds(workbench, clock)),
     ...(attention ? { attention } : {}),
     ...(isHost ? {} : { link: await linkSpeed(workbench, clock) }),
   };

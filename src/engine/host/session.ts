@@ -1,7 +1,7 @@
 import { JaugeError } from "../../errors.js";
 import { alternatingBatches } from "../../plan/graph-kinds.js";
 import type { Plan } from "../../plan/plan.js";
-import { inBackground, type Pointer } from "../native/ffi.js";
+import { inBackground, keepFreedMemory, type Pointer } from "../native/ffi.js";
 import { createThreadpool } from "../native/ggml.js";
 import { withProgressCallback } from "../native/llama.js";
 import type { Native } from "../native/open.js";
@@ -53,6 +53,7 @@ export class Session {
   ): Promise<Session> {
     const { llama } = native;
     const started = performance.now();
+    if (sharesCores(native, plan)) keepFreedMemory();
     const model = await loadModel(native, plan, dry, onProgress);
     const adapters = dry ? [] : await loadAdapters(native, plan, model);
     const params = { ...contextParams(native, plan), cb_eval: importance?.callback ?? null };

@@ -61,6 +61,18 @@ export class NativeArray<View extends Int32Array | Float32Array | Int8Array | Bi
   }
 }
 
+/**
+ * Lets this process's allocator keep what is freed: glibc may give memory back to the system at each free until a large
+ * block was freed once (mallopt(3), M_MMAP_THRESHOLD). A software device allocates for each workgroup of some kernels, which
+ * makes them half as fast.
+ */
+export function keepFreedMemory(): void {
+  koffi.free(koffi.alloc("uint8", largestThreshold));
+}
+
+/** DEFAULT_MMAP_THRESHOLD_MAX is 32 MiB on 64-bit systems, the block's own header included. */
+const largestThreshold = 31 * 2 ** 20;
+
 /** Native memory at `address` as an ArrayBuffer; valid as long as the native side keeps it there. */
 export function viewAt(address: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(address, bytes);

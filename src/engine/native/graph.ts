@@ -45,8 +45,30 @@ function graphFunctions(base: LibraryHandle) {
       ...(["ggml_mul_mat_id", "void *", "void *", "void *"] as const),
     ),
     add: tensor<[a: Pointer, b: Pointer]>("ggml_add", "void *", "void *"),
+    multiplyElements: tensor<[a: Pointer, b: Pointer]>("ggml_mul", "void *", "void *"),
     scale: tensor<[a: Pointer, factor: number]>("ggml_scale", "void *", "float"),
     rmsNorm: tensor<[a: Pointer, epsilon: number]>("ggml_rms_norm", "void *", "float"),
+    rope: tensor<
+      [
+        a: Pointer,
+        positions: Pointer,
+        factors: null,
+        dimensions: number,
+        mode: number,
+        trained: number,
+        base: number,
+        scale: number,
+        extrapolation: number,
+        magnitude: number,
+        fast: number,
+        slow: number,
+      ]
+    >(
+      "ggml_rope_ext",
+      ...Array<string>(3).fill("void *"),
+      ...Array<string>(3).fill("int32"),
+      ...Array<string>(6).fill("float"),
+    ),
     permute: tensor<[a: Pointer, x: number, y: number, z: number, w: number]>(
       ...(["ggml_permute", "void *", "int32", "int32", "int32", "int32"] as const),
     ),
