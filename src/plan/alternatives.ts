@@ -81,7 +81,9 @@ export function alternativesOf(
     found.push({ kind: "quantisation", text: texts.quantisation(facts), bytesSaved: result.saves });
     break;
   }
-  found.push(...moreMemory(request, fitted), disk(request, fitted));
+  found.push(...moreMemory(request, fitted));
+  // Only what RAM lacks can be read from the disk instead.
+  if (fitted.over[0]! > 0) found.push(disk(request, fitted));
   return found;
 }
 

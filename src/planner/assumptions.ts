@@ -28,7 +28,7 @@ export function assumedHostSpeed(threads: number): ComputeSpeed {
 export function assumedSpeed(device: Pick<Device, "description" | "unified">): ComputeSpeed {
   if (!device.unified) return cardSpeeds[0]!.speed;
   return isSoftwareDevice(device)
-    ? processor({ readBytesPerSecond: 4e9, promptTokensPerSecond: 2, nodeSeconds: 200e-6 })
+    ? processor({ readBytesPerSecond: 1e9, promptTokensPerSecond: 0.3, nodeSeconds: 200e-6 })
     : processor({
         readBytesPerSecond: 35e9,
         promptTokensPerSecond: 60,
