@@ -43,6 +43,34 @@ export function loadOptions(values: ModelValues & Pick<PromptValues, "template">
   });
 }
 
+const optionNames: Readonly<Record<string, string>> = {
+  gpuLayers: "--n-gpu-layers",
+  devices: "--device",
+  tensorSplit: "--tensor-split",
+  tensorOverrides: "--override-tensor",
+  contextLength: "--ctx-size",
+  sequences: "--parallel",
+  microBatch: "--ubatch-size",
+  kvLayout: "--kv-unified",
+  kvTypeK: "--cache-type-k",
+  kvTypeV: "--cache-type-v",
+  kvOffload: "--no-kv-offload",
+  streamWeights: "--op-offload",
+  hostMemory: "--no-host",
+  flashAttention: "--flash-attn",
+  threads: "--threads",
+  threadsBatch: "--threads-batch",
+  loadMode: "--load-mode",
+  adapters: "--lora",
+  ropeFrequencyBase: "--rope-freq-base",
+  ropeFrequencyScale: "--rope-freq-scale",
+};
+
+/** The option that says one of `loadOptions`. */
+export function optionOf(setting: string): string {
+  return optionNames[setting] ?? setting;
+}
+
 /** What it says about memory, as the library takes it. Reads the saved plan. Errors: `options-conflict`, `plan-file-…`. */
 export async function budgetOptionsOf(values: BudgetValues): Promise<LoadOptions> {
   const { plan, vram, ram, for: objective, allowDisk, yield: yieldMemory } = values;

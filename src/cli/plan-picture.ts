@@ -1,3 +1,4 @@
+import { thisMachine } from "../hardware/facts.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import type { ModelPlan } from "../plan/model-plan.js";
@@ -54,7 +55,10 @@ function head({ model, objective, hardware, exactness }: ModelPlan, { width, pai
   ];
   const about = [
     texts.objectives[objective],
-    texts.hardware({ name: hardware.name, origin: texts.origins[hardware.origin] }),
+    texts.hardware({
+      name: hardware.name === thisMachine ? texts.thisMachine : hardware.name,
+      origin: texts.origins[hardware.origin],
+    }),
     texts.exactness[exactness],
   ];
   return [

@@ -8,7 +8,7 @@ import { readSavedPlan } from "../plan/saved-plan.js";
 import { answerOnce } from "./answer.js";
 import { examples } from "./examples.js";
 import { offeredInput, readTextFile } from "./input.js";
-import { budgetOptionsOf, generateOptions, loadOptions, unescaped } from "./library-options.js";
+import { budgetOptionsOf, generateOptions, loadOptions, optionOf, unescaped } from "./library-options.js";
 import { openModel } from "./open-model.js";
 import { addOptions, type CommandPart } from "./option-spec.js";
 import {
@@ -125,7 +125,8 @@ function refuseSettingsBesidePlan(values: RunValues): void {
     ...settings
   } = loadOptions(values);
   const [other] = Object.keys(settings);
-  if (other !== undefined) throw new JaugeError("options-conflict", { option: "--plan", other });
+  if (other !== undefined)
+    throw new JaugeError("options-conflict", { option: "--plan", other: optionOf(other) });
 }
 
 /**

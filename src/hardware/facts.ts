@@ -1,9 +1,12 @@
+/** What the machine is called that jauge runs on. */
+export const thisMachine = "this machine";
+
 /**
  * What the planner knows about a machine: plain data, measured here or read from a profile of another machine.
  * Sizes are bytes, speeds are per second.
  */
 export interface HardwareFacts {
-  /** `this machine`, or a profile's name. */
+  /** `thisMachine`, or a profile's name. */
   name: string;
   /** `measured` by the doctor here, `profile` from published figures, `assumed` where nothing was measured yet. */
   origin: "measured" | "profile" | "assumed";

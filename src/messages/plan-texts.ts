@@ -19,7 +19,7 @@ const en = {
     `${f.place} arithmetic: ${f.bytes} of weights and KV cache computed per ${f.per} at ${f.rate}/s`,
   crossings: (f: { count: number; per: string }) => `hand-overs between processors: ${f.count} per ${f.per}`,
   link: (f: { bytes: string; rate: string; per: string }) =>
-    `the link to the device: ${f.bytes} of weights copied per ${f.per} at ${f.rate}/s`,
+    `the link to the device: ${f.bytes} of weights and KV cache copied per ${f.per} at ${f.rate}/s`,
   disk: (f: { bytes: string; rate: string; per: string }) =>
     `the disk: ${f.bytes} read per ${f.per} at ${f.rate}/s`,
   microBatch: (f: { tokens: number }) =>
@@ -53,7 +53,7 @@ const en = {
   sharedCache: (f: { cells: number }) =>
     `one KV cache of ${f.cells} tokens for all sequences: who finds it full waits and goes on later`,
   decodeStreamed: (f: { device: string; bytes: string; sequences: number }) =>
-    `${f.sequences} tokens at a time, one of each sequence, are computed on ${f.device}: ${f.bytes} of weights are streamed there for all of them at once`,
+    `${f.sequences} tokens at a time, one of each sequence, are computed on ${f.device}: ${f.bytes} of weights and KV cache are streamed there for all of them at once`,
   decodeOnHost: (f: { sequences: number }) =>
     `the CPU computes ${f.sequences} tokens at a time with the weights in RAM: faster here than streaming them`,
   decodeTooSmall: (f: { sequences: number; rows: number }) =>
@@ -84,7 +84,7 @@ const fr: typeof en = {
     `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
   arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids et de cache KV par ${f.per} à ${f.rate}/s`,
   crossings: (f) => `passages entre processeurs : ${f.count} par ${f.per}`,
-  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids copiés par ${f.per} à ${f.rate}/s`,
+  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids et de cache KV copiés par ${f.per} à ${f.rate}/s`,
   disk: (f) => `le disque : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
   microBatch: (f) =>
     `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas, ou laisse trop peu de place sur un GPU`,
@@ -110,7 +110,7 @@ const fr: typeof en = {
   sharedCache: (f) =>
     `un cache KV de ${f.cells} jetons pour toutes les séquences : qui le trouve plein attend et continue ensuite`,
   decodeStreamed: (f) =>
-    `${f.sequences} jetons à la fois, un de chaque séquence, sont calculés sur ${f.device} : ${f.bytes} de poids y sont transmis en flux pour tous à la fois`,
+    `${f.sequences} jetons à la fois, un de chaque séquence, sont calculés sur ${f.device} : ${f.bytes} de poids et de cache KV y sont transmis en flux pour tous à la fois`,
   decodeOnHost: (f) =>
     `le processeur calcule ${f.sequences} jetons à la fois avec les poids en RAM : plus rapide ici que de les transmettre`,
   decodeTooSmall: (f) =>

@@ -18,7 +18,7 @@ import {
 } from "./memory.js";
 import type { Objective } from "./model-plan.js";
 import { bestOrNearest } from "./placement.js";
-import { type MemoryUse, type Plan, streamFromRows } from "./plan.js";
+import { isMapped, type MemoryUse, type Plan, streamFromRows } from "./plan.js";
 import { costModels, type Models, scored } from "./predict.js";
 import { judged, type PlacementProblem, type Solution } from "./problem.js";
 import type { HostMode } from "./speed.js";
@@ -287,8 +287,9 @@ export class Fitter {
   /** Where all devices stay empty nothing is streamed to one: the CPU computes as it does alone. */
   private solveIn(mode: HostMode): { solution: Solution; mode: HostMode } {
     const solution = bestOrNearest(this.problem(mode));
-    if (mode === "repacked" || usesDevices(solution.placement)) return { solution, mode };
-    return { solution: judged(this.problem("repacked"), solution.placement), mode: "repacked" };
+    const alone = isMapped(this.settings) ? "pinned" : "repacked";
+    if (mode === alone || usesDevices(solution.placement)) return { solution, mode };
+    return { solution: judged(this.problem(alone), solution.placement), mode: alone };
   }
 
   private problem(mode: HostMode): PlacementProblem {
@@ -346,6 +347,8 @@ export class Fitter {
       ...this.settings,
       ...fields,
       ...(hasDevices && { hostMemory: mode === "repacked" ? "repacked" : "pinned" }),
+      // Weights laid out anew would be there a second time, beside the file's.
+      ...(!hasDevices && isMapped(this.settings) && { hostMemory: "mapped" }),
       // llama.cpp reserves whole tokens of all sequences, which may be more rows than the plan's batches ever have.
       ...(hasDevices && {
         streamWeights: mode === "streamed" && this.settings.microBatch >= streamFromRows,

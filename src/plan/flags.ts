@@ -117,8 +117,11 @@ function computeFlags({ microBatch, threads, threadsBatch }: Plan): string[] {
 
 const loadModes = { mmap: "mmap", mlock: "mmap+mlock", direct: "dio", read: "none" } as const;
 
-function loadFlags({ loadMode }: Plan): string[] {
-  return loadMode === "auto" ? [] : ["-lm", loadModes[loadMode]];
+function loadFlags({ loadMode, hostMemory }: Plan): string[] {
+  return [
+    ...(loadMode === "auto" ? [] : ["-lm", loadModes[loadMode]]),
+    ...(hostMemory === "mapped" ? ["--no-repack"] : []),
+  ];
 }
 
 /** In the order in which they are added, so all with a scale where one has it. */

@@ -131,3 +131,8 @@ export function simplePlan(wishes: Partial<Plan> & { modelPath: string; threads:
     ...wishes,
   };
 }
+
+/** Whether weights on the host are pages of the file. */
+export function isMapped({ loadMode }: Pick<Plan, "loadMode">): boolean {
+  return loadMode === "mmap" || loadMode === "auto" || loadMode === "mlock";
+}

@@ -1,6 +1,13 @@
 import type { Device } from "../engine/protocol.js";
 import { cpuFacts } from "../hardware/cpu.js";
-import type { ComputeSpeed, DeviceFacts, HardwareFacts, LinkSpeed, PowerFacts } from "../hardware/facts.js";
+import {
+  type ComputeSpeed,
+  type DeviceFacts,
+  type HardwareFacts,
+  type LinkSpeed,
+  type PowerFacts,
+  thisMachine,
+} from "../hardware/facts.js";
 import { hostMemory } from "../hardware/memory.js";
 import { cpuPower } from "../hardware/power.js";
 import { knownDevice } from "../hardware/profiles.js";
@@ -31,7 +38,7 @@ export function factsOf(devices: readonly Device[], calibration?: Calibration): 
   const memory = hostMemory();
   const disk = calibration?.diskBytesPerSecond;
   return {
-    name: "this machine",
+    name: thisMachine,
     origin: isMeasured ? "measured" : "assumed",
     host: {
       description: cpu.description,

@@ -7,6 +7,7 @@ import { llamaVersion } from "../engine/native/libraries.js";
 import { JaugeError } from "../errors.js";
 import type { HardwareFacts } from "../hardware/facts.js";
 import { readHardwareFile } from "../hardware/profiles.js";
+import { isSoftwareDevice } from "../hardware/software-device.js";
 import { alternativesOf, type Requantised } from "../plan/alternatives.js";
 import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budget.js";
 import { checkPlan } from "../plan/check.js";
@@ -17,7 +18,7 @@ import type { FixedPlacement, Machine } from "../plan/fit.js";
 import type { JobProfile } from "../plan/job.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
 import type { ModelPlan, Objective } from "../plan/model-plan.js";
-import { type Plan, simplePlan } from "../plan/plan.js";
+import { isMapped, type Plan, simplePlan } from "../plan/plan.js";
 import { solve } from "../plan/solve.js";
 import type { ModelSource } from "../plan/source.js";
 import type { HostMode } from "../plan/speed.js";
@@ -146,7 +147,10 @@ function usableDevices({ devices, gpuLayers }: Partial<Plan>, facts: HardwareFac
   return all.filter((index) => names.includes(facts.devices[index]!.name.toLowerCase()));
 }
 
-/** What the person said about places. */
+/** The least `maxStorageBufferRange` that Vulkan asks for, and what llvmpipe has: ggml runs no operation on a larger tensor. */
+const softwareBindingBytes = 2 ** 27;
+
+/** What the person and the devices say about places. */
 function fixedPlacement(
   layout: ModelLayout,
   wishes: Partial<Plan>,
@@ -160,6 +164,11 @@ function fixedPlacement(
     for (const part of layout.layers.flat())
       if (!part.isTied && expression.test(part.name)) pinned.set(part.index, place);
   }
+  // Without a real card, what no software device can bind stays on the host, unless the person said otherwise.
+  if (usable.length > 0 && usable.every((index) => isSoftwareDevice(facts.devices[index]!)))
+    for (const part of layout.layers.flat())
+      if (!part.isTied && part.bytes > softwareBindingBytes && !pinned.has(part.index))
+        pinned.set(part.index, host);
   const { gpuLayers } = wishes;
   const all = layout.outputLayer + 1;
   // A pattern may name a device that gets no layer.
@@ -172,11 +181,12 @@ function fixedPlacement(
 }
 
 /** How weights on the host may be used, best for mixed plans first. */
-function hostModes({ loadMode, hostMemory, streamWeights }: Partial<Plan>, hasDevices: boolean): HostMode[] {
-  if (!hasDevices) return ["repacked"];
+function hostModes(wishes: Partial<Plan>, hasDevices: boolean): HostMode[] {
+  const { loadMode, hostMemory, streamWeights } = wishes;
+  const mapped = loadMode !== undefined && isMapped({ loadMode });
+  if (!hasDevices) return [mapped ? "pinned" : "repacked"];
   // A mapped file is neither pinned nor laid out anew.
-  const isMapped = loadMode === "mmap" || loadMode === "auto" || loadMode === "mlock";
-  const modes: HostMode[] = isMapped ? ["streamed", "pinned"] : ["streamed", "repacked", "pinned"];
+  const modes: HostMode[] = mapped ? ["streamed", "pinned"] : ["streamed", "repacked", "pinned"];
   return modes.filter(
     (mode) =>
       (hostMemory === undefined || (mode === "repacked") === (hostMemory === "repacked")) &&

@@ -230,6 +230,21 @@ describe("a host that cannot report its memory", () => {
   });
 });
 
+describe("a file that is mapped", () => {
+  it.each(["mmap", "mlock"] as const)(
+    "by %s takes what was planned: nothing is laid out beside it",
+    async (loadMode) => {
+      await using model = await load(path, { backend: "cpu", contextLength: 512, loadMode });
+      const { host } = model.modelPlan;
+      const [used] = await model.memory();
+      expect(host.breakdown).toMatchObject({
+        ...{ weights: used!.weightsBytes, kv: used!.kvBytes, compute: used!.computeBytes },
+      });
+      expect(model.modelPlan.llamaCppFlags).toContain("--no-repack");
+    },
+  );
+});
+
 describe("a plan that does not fit", () => {
   it("is refused before anything is loaded, with the bytes that are missing and ways that would fit", async () => {
     const { host } = await planOf({ contextLength: 512 }, cpu);
