@@ -84,7 +84,8 @@ const fr: typeof en = {
     `débit de ${f.place === "RAM" ? "la RAM" : f.place} : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
   arithmetic: (f) => `calcul de ${f.place} : ${f.bytes} de poids et de cache KV par ${f.per} à ${f.rate}/s`,
   crossings: (f) => `passages entre processeurs : ${f.count} par ${f.per}`,
-  link: (f) => `le lien vers le périphérique : ${f.bytes} de poids et de cache KV copiés par ${f.per} à ${f.rate}/s`,
+  link: (f) =>
+    `le lien vers le périphérique : ${f.bytes} de poids et de cache KV copiés par ${f.per} à ${f.rate}/s`,
   disk: (f) => `le disque : ${f.bytes} lus par ${f.per} à ${f.rate}/s`,
   microBatch: (f) =>
     `micro-lot de ${f.tokens} jetons : un plus grand ne tient pas, ou laisse trop peu de place sur un GPU`,
