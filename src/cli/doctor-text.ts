@@ -1,6 +1,7 @@
 import type { ComputeSpeed, LinkSpeed, MatrixSpeed, RowsSpeed } from "../hardware/facts.js";
 import { doctorMessages } from "../messages/doctor.js";
 import { locale, localized } from "../messages/locale.js";
+import { rowsSeconds } from "../plan/speed.js";
 import type { CalibrationRecord } from "../planner/calibration-cache.js";
 import { formatBytes } from "../units.js";
 import { columns, styled } from "./terminal.js";
@@ -46,8 +47,8 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
     [fields.node, duration(speed.nodeSeconds)],
     ...(speed.multiplySeconds === undefined ? [] : [[fields.multiply, duration(speed.multiplySeconds)]]),
     ...(speed.passBytesPerSecond === undefined ? [] : [[fields.passes, perSecond(speed.passBytesPerSecond)]]),
-    ...(speed.norm ? [[fields.norm, duration(rowSecondsOf(speed.norm, 2048))]] : []),
-    ...(speed.rope ? [[fields.rope, duration(rowSecondsOf(speed.rope, 128))]] : []),
+    ...(speed.norm ? [[fields.norm, rowDuration(speed.norm, 2048)]] : []),
+    ...(speed.rope ? [[fields.rope, rowDuration(speed.rope, 128)]] : []),
     ...more,
   ];
   return [
@@ -60,9 +61,9 @@ function describeProcessor(speed: ComputeSpeed, more: string[][]): string[] {
   ].map(indented);
 }
 
-/** Of one among many. */
-function rowSecondsOf({ rowSeconds, elementSeconds }: RowsSpeed, elements: number): number {
-  return rowSeconds + elements * elementSeconds;
+/** Of one among many, which share what the operation takes beside them. */
+function rowDuration(speed: RowsSpeed, elements: number): string {
+  return duration(rowsSeconds({ ...speed, seconds: 0 }, 1, elements));
 }
 
 function loadRow(watts: number | undefined): string[][] {

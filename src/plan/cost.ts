@@ -65,8 +65,11 @@ export class CostModel {
   private readonly feedForward: number;
   /** Indices of the parts of each stage: [layer][stage]. */
   private readonly stageParts: number[][][];
-  /** What each stage does beside its matrices: [layer][stage]. */
-  private readonly stageWork: SmallWork[][];
+  /** What each stage takes beside its matrices: [layer][stage][place + 1]. */
+  private readonly stageSeconds: number[][][];
+  /** The same of what lies between the stages: attention, and the output. */
+  private readonly attentionNodeSeconds: number[];
+  private readonly outputNodeSeconds: number[];
 
   constructor(
     readonly layout: ModelLayout,
@@ -93,10 +96,14 @@ export class CostModel {
     this.stageParts = this.ofLayers((parts) =>
       stages.map((stage) => parts.flatMap((part, index) => (part.stage === stage ? [index] : []))),
     );
-    this.stageWork = this.ofLayers((parts) => {
+    const small = (layer: number, work: SmallWork, tokens: number) =>
+      this.placesOf((place) => this.smallSeconds(layer, work, place, tokens));
+    this.stageSeconds = this.ofLayers((parts, layer) => {
       const used = parts.some(({ isExpert }) => isExpert) ? (outline.expertsUsed ?? 1) : 0;
-      return stages.map((stage) => smallWorkOf(stage, used));
+      return stages.map((stage) => small(layer, smallWorkOf(stage, used), this.tokensAt(stage, layer)));
     });
+    this.attentionNodeSeconds = small(0, attentionWork, load.rows);
+    this.outputNodeSeconds = small(layout.outputLayer, outputWork, load.outputs);
     this.partBytes = this.ofLayers((parts, layer) =>
       parts.map((part) => part.bytes * this.readShare(part, layer)),
     );
@@ -237,21 +244,21 @@ export class CostModel {
    */
   private follow(layer: number, on: number, parts: readonly number[], from: number, step: ChainStep): number {
     let at = from;
-    const visit = (weightsAt: number, work: SmallWork, tokens: number) => {
+    const visit = (weightsAt: number, seconds: readonly number[], tokens: number) => {
       const place = this.computedOn(weightsAt, tokens);
-      step(at, place, this.smallSeconds(layer, work, place, tokens));
+      step(at, place, seconds[place + 1]!);
       at = place;
     };
     if (layer === this.layout.outputLayer) {
       const output = this.layout.layers[layer]!.findIndex((part) => part.isMatrix);
-      visit(output < 0 ? on : parts[output]!, outputWork, this.load.outputs);
+      visit(output < 0 ? on : parts[output]!, this.outputNodeSeconds, this.load.outputs);
       return at;
     }
     const byStage = this.stageParts[layer]!;
-    const work = this.stageWork[layer]!;
+    const seconds = this.stageSeconds[layer]!;
     for (let stage = 0; stage < stages.length; stage++) {
       // Attention itself runs where the KV cache is.
-      if (stages[stage] === "attentionOut") visit(on, attentionWork, this.load.rows);
+      if (stages[stage] === "attentionOut") visit(on, this.attentionNodeSeconds, this.load.rows);
       const members = byStage[stage]!;
       const tokens = this.tokensAt(stages[stage]!, layer);
       // Each place that has a part of the stage is visited once, in the order of the parts.
@@ -261,7 +268,7 @@ export class CostModel {
         const bit = 1 << (place + 1);
         if (seen & bit) continue;
         seen |= bit;
-        visit(place, work[stage]!, tokens);
+        visit(place, seconds[stage]!, tokens);
       }
     }
     return at;

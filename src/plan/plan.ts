@@ -133,6 +133,6 @@ export function simplePlan(wishes: Partial<Plan> & { modelPath: string; threads:
 }
 
 /** Whether weights on the host are pages of the file. */
-export function isMapped({ loadMode }: Pick<Plan, "loadMode">): boolean {
+export function isMapped({ loadMode }: Partial<Plan>): boolean {
   return loadMode === "mmap" || loadMode === "auto" || loadMode === "mlock";
 }

@@ -182,8 +182,8 @@ function fixedPlacement(
 
 /** How weights on the host may be used, best for mixed plans first. */
 function hostModes(wishes: Partial<Plan>, hasDevices: boolean): HostMode[] {
-  const { loadMode, hostMemory, streamWeights } = wishes;
-  const mapped = loadMode !== undefined && isMapped({ loadMode });
+  const { hostMemory, streamWeights } = wishes;
+  const mapped = isMapped(wishes);
   if (!hasDevices) return [mapped ? "pinned" : "repacked"];
   // A mapped file is neither pinned nor laid out anew.
   const modes: HostMode[] = mapped ? ["streamed", "pinned"] : ["streamed", "repacked", "pinned"];

@@ -2,11 +2,7 @@ import { expect, it } from "vitest";
 import { alternativesOf } from "../../src/plan/alternatives.js";
 import { layoutOf } from "../../src/plan/layout.js";
 import { solve } from "../../src/plan/solve.js";
-import { deviceOf, machineFacts, machineOf, type Shape, sourceOfShape } from "./machines.js";
-
-const small: Shape = {
-  ...{ layers: 12, hidden: 512, feedForward: 1536, heads: 8, kvHeads: 2, vocabulary: 8192 },
-};
+import { deviceOf, machineFacts, machineOf, small, sourceOfShape } from "./machines.js";
 
 const layout = layoutOf(sourceOfShape(small));
 const feedForward = layout.layers

@@ -19,6 +19,11 @@ export interface Shape {
   recurrent?: boolean;
 }
 
+/** Of a few layers with heads that share a KV cache. */
+export const small: Shape = {
+  ...{ layers: 12, hidden: 512, feedForward: 1536, heads: 8, kvHeads: 2, vocabulary: 8192 },
+};
+
 export function sourceOfShape(shape: Shape): ModelSource {
   const { layers, hidden, feedForward, heads, kvHeads, vocabulary, experts = 0, expertsUsed = 0 } = shape;
   const kv = (hidden / heads) * kvHeads;

@@ -8,11 +8,8 @@ import { costModels, predict, scored } from "../../src/plan/predict.js";
 import { judged, type PlacementProblem } from "../../src/plan/problem.js";
 import { solve } from "../../src/plan/solve.js";
 import type { ModelSource } from "../../src/plan/source.js";
-import { deviceOf, machineFacts, machineOf, type Shape, sourceOfShape } from "./machines.js";
+import { deviceOf, machineFacts, machineOf, type Shape, small, sourceOfShape } from "./machines.js";
 
-const small: Shape = {
-  ...{ layers: 12, hidden: 512, feedForward: 1536, heads: 8, kvHeads: 2, vocabulary: 8192 },
-};
 const mixture: Shape = { ...small, feedForward: 512, experts: 16, expertsUsed: 2 };
 
 const shapes = fc.record({

@@ -67,18 +67,16 @@ export async function expertSpeed(
     // Twice, for a first run, but tiles that were not full make many rows cheaper than expected.
     if (rows > 1 && !clock.allows(expected(stack) * layers.length)) break;
     const tokens = rows === 1 ? 1 : (rows * stack.experts) / stack.used;
-    const measure = (what: Stack) => () => chainSeconds(workbench, clock, what, tokens);
     const isAlone = rows === 1 && !isHost;
-    const took = await (isAlone
-      ? steadySeconds(measure({ ...stack, layers }))
-      : measure({ ...stack, layers })());
+    const measure = (what: Stack) =>
+      steadySeconds(isAlone, () => chainSeconds(workbench, clock, what, tokens));
     const matrices = layers.length * touched(stack);
-    let seconds = withoutFixed(took, layers.length * multiplySeconds);
+    let seconds = withoutFixed(await measure({ ...stack, layers }), layers.length * multiplySeconds);
     if (isAlone) {
       const timed = ({ bytes, matrixRows }: Stack, count: number, seconds: number) => ({
         ...{ bytes: count * bytes, matrixRows: count * matrixRows, seconds },
       });
-      const shortTook = await steadySeconds(measure(short));
+      const shortTook = await measure(short);
       const shortSeconds = withoutFixed(shortTook, short.layers.length * multiplySeconds);
       speed.rowSeconds = rowSecondsOf(
         timed(stack, matrices, seconds),

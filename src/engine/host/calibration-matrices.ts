@@ -88,15 +88,15 @@ export async function matrixSpeed(
     const choice = choices.find(fits) ?? least;
     const { chain, bytes, matrixRows } = choice;
     if (rows > 1 && !clock.allows(2 * bytes * expected)) break;
-    const measure = (what: Choice) => () => chainSeconds(workbench, clock, what, rows);
     const isAlone = rows === 1 && !isHost;
-    const took = await (isAlone ? steadySeconds(measure(choice)) : measure(choice)());
-    let seconds = withoutFixed(took, chain.length * multiplySeconds);
+    const measure = (what: Choice) =>
+      steadySeconds(isAlone, () => chainSeconds(workbench, clock, what, rows));
+    let seconds = withoutFixed(await measure(choice), chain.length * multiplySeconds);
     if (isAlone) {
       // Layers' matrices are in long graphs where a device has whole layers, and in short ones where it has parts.
-      const inLong = await steadySeconds(measure(short));
+      const inLong = await measure(short);
       const few = longGraphNodes - 1;
-      const inShort = await steadySeconds(measure({ ...short, chain: short.chain.slice(0, few) }));
+      const inShort = await measure({ ...short, chain: short.chain.slice(0, few) });
       const shortTook = (inLong + (inShort / few) * shortCount) / 2;
       const shortSeconds = withoutFixed(shortTook, shortCount * multiplySeconds);
       speed.rowSeconds = rowSecondsOf({ ...choice, seconds }, { ...short, seconds: shortSeconds });
@@ -120,11 +120,12 @@ interface Choice {
 }
 
 /**
- * The lesser of two measurements: a device reaches its speed after a while, and what rows cost is a difference of two
- * of these.
+ * A measurement, or the lesser of two where one token is measured on a device, which reaches its speed after a while: what
+ * rows cost is a difference of two of these.
  */
-export async function steadySeconds(measure: () => Promise<number>): Promise<number> {
-  return Math.min(await measure(), await measure());
+export async function steadySeconds(isTwice: boolean, measure: () => Promise<number>): Promise<number> {
+  const seconds = await measure();
+  return isTwice ? Math.min(seconds, await measure()) : seconds;
 }
 
 /** What passing weights took of a chain's time, the rest of which is counted apart: at least half of it. */
