@@ -4,13 +4,13 @@ import { defineConfig } from "vitest/config";
 
 /** Files that compute next to nothing with an engine: what they need of native code is short, or a dry run. */
 const light = [
-  ...["convert", "gguf", "hardware", "messages", "plan", "quantize"].map(
+  ...["convert", "docs", "gguf", "hardware", "messages", "plan", "quantize"].map(
     (name) => `test/${name}/**/*.test.ts`,
   ),
   ...["grammar", "prompts"].map((name) => `test/executor/${name}/**/*.test.ts`),
   "test/planner/sources/*.test.ts",
   "test/planner/examples.test.ts",
-  "test/units.test.ts",
+  ...["json", "units"].map((name) => `test/${name}.test.ts`),
 ];
 
 export default defineConfig({

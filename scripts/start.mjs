@@ -1,5 +1,5 @@
-// `npm start [-- ARGUMENTS]`: sets up what is missing, then opens a chat on the embedded model; where there is neither a
-// terminal nor a prompt, one answer shows that all is well.
+// `npm start [-- ARGUMENTS]`: sets up what is missing, then does what `jauge ARGUMENTS` does: without any, it opens a chat
+// on the embedded model; where there is neither a terminal nor a prompt, one answer shows that all is well.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ensureBuilt, ensureDependencies, root } from "./setup.mjs";
@@ -15,7 +15,7 @@ const isAlone = options.length === 0 && !process.stdin.isTTY;
 const beginning = isAlone ? await firstInput() : undefined;
 if (isAlone && beginning === undefined) options.push("Once upon a time");
 
-const child = spawn(process.execPath, [join(root, "dist", "cli", "main.js"), "run", ...options], {
+const child = spawn(process.execPath, [join(root, "dist", "cli", "main.js"), ...options], {
   stdio: [beginning === undefined ? (isAlone ? "ignore" : "inherit") : "pipe", "inherit", "inherit"],
 });
 if (beginning !== undefined) {

@@ -23,13 +23,22 @@ export function formatDecimal(value: number, digits: number): string {
   return locale === "fr" ? text.replace(".", ",") : text;
 }
 
-/** A size for people, in decimal units as disks and cards are sold: `11.47 GB`, `512.0 MB`, `917 B`. */
+/** Decimal units, as disks and cards are sold, largest first; a French byte is an octet. */
+const sizes = [
+  { bytes: 1e12, digits: 2, name: locale === "fr" ? "To" : "TB" },
+  { bytes: 1e9, digits: 2, name: locale === "fr" ? "Go" : "GB" },
+  { bytes: 1e6, digits: 1, name: locale === "fr" ? "Mo" : "MB" },
+  { bytes: 1e3, digits: 1, name: locale === "fr" ? "ko" : "kB" },
+  { bytes: 1, digits: 0, name: locale === "fr" ? "o" : "B" },
+];
+
+/** The unit that a size is best told in. */
+export function sizeUnit(bytes: number): (typeof sizes)[number] {
+  return sizes.find((unit) => Math.abs(bytes) >= unit.bytes) ?? sizes.at(-1)!;
+}
+
+/** A size for people: `11.47 GB`, `512.0 MB`, `917 B`; in French `11,47 Go`. */
 export function formatBytes(bytes: number): string {
-  const magnitude = Math.abs(bytes);
-  const inUnits = (unit: number, digits: number) => formatDecimal(bytes / unit, digits);
-  if (magnitude >= 1e12) return `${inUnits(1e12, 2)} TB`;
-  if (magnitude >= 1e9) return `${inUnits(1e9, 2)} GB`;
-  if (magnitude >= 1e6) return `${inUnits(1e6, 1)} MB`;
-  if (magnitude >= 1e3) return `${inUnits(1e3, 1)} kB`;
-  return `${bytes} B`;
+  const unit = sizeUnit(bytes);
+  return `${formatDecimal(bytes / unit.bytes, unit.digits)} ${unit.name}`;
 }

@@ -1,6 +1,8 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { JaugeError } from "../errors.js";
+import { isJaugeError, JaugeError } from "../errors.js";
+import { unreadable } from "../file-errors.js";
+import { firstProblem, parseJson } from "../json.js";
 import type { InputBeginning } from "./input/source.js";
 import { writeFailed } from "./write-failed.js";
 
@@ -40,18 +42,24 @@ export async function readSettings(output: string): Promise<JobSettings | undefi
     text = await readFile(path, "utf8");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+    throw unreadable(path, cause);
   }
+  const { version: _, input, ...settings } = parse(path, text);
+  return { ...settings, ...(input && { input }) };
+}
+
+function parse(path: string, text: string): z.infer<typeof schema> {
+  const invalid = (problem: string) => new JaugeError("batch-settings-invalid", { path, problem });
+  let json: unknown;
   try {
-    const { version: _, input, ...settings } = schema.parse(JSON.parse(text));
-    return { ...settings, ...(input && { input }) };
-  } catch (cause) {
-    const problem =
-      cause instanceof z.ZodError
-        ? `${cause.issues[0]!.path.join(".")}: ${cause.issues[0]!.message}`
-        : (cause as Error).message;
-    throw new JaugeError("batch-settings-invalid", { path, problem }, { cause });
+    json = parseJson(path, text);
+  } catch (error) {
+    throw isJaugeError(error, "json-invalid") ? invalid(error.facts.problem) : error;
   }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const { field, problem } = firstProblem(json, parsed.error);
+  throw invalid(`${field}: ${problem}`);
 }
 
 /** Removes what a job that was killed left of an attempt to write them. */

@@ -1,8 +1,9 @@
 import type { JobEnd, JobProgress } from "../batch/job.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { locale, localized } from "../messages/locale.js";
+import { formatBytes } from "../units.js";
 import { energyLines, type JobEnergy, refusedLines } from "./batch-energy.js";
-import { formatNumber, formatSize, formatSpeed, placeName } from "./plan-format.js";
+import { formatNumber, formatSpeed, placeName } from "./plan-format.js";
 import type { ReportedDevice } from "./stats.js";
 import { columns, print, styled } from "./terminal.js";
 
@@ -202,9 +203,9 @@ function gauges(devices: readonly ReportedDevice[]): string[] {
     devices.map(({ name, budgetBytes, plannedBytes, allocatedBytes }) => [
       placeName(name),
       texts.gauge({
-        asked: formatSize(budgetBytes),
-        planned: formatSize(plannedBytes),
-        used: formatSize(allocatedBytes),
+        asked: formatBytes(budgetBytes),
+        planned: formatBytes(plannedBytes),
+        used: formatBytes(allocatedBytes),
       }),
     ]),
   );

@@ -3,10 +3,9 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import * as z from "zod";
 import { JaugeError } from "../errors.js";
 import type { Message } from "../executor/prompts/prompt.js";
-import { locale } from "../messages/locale.js";
+import { unwritable } from "../file-errors.js";
+import { firstProblem, parseJson } from "../json.js";
 import { readTextFile } from "./input.js";
-
-if (locale === "fr") z.config(z.locales.fr());
 
 const message = z.strictObject({
   role: z.enum(["system", "user", "assistant"]),
@@ -24,23 +23,14 @@ export async function saveConversation(path: string, messages: readonly Message[
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
-    throw new JaugeError("file-unwritable", { path, reason: (cause as Error).message }, { cause });
+    throw unwritable(path, cause);
   }
 }
 
 /** Reads a saved conversation. Errors: `file-unreadable`, `json-invalid`, `conversation-invalid`. */
 export async function loadConversation(path: string): Promise<Message[]> {
-  const parsed = conversation.safeParse(parse(path, await readTextFile(path)));
+  const json = parseJson(path, await readTextFile(path));
+  const parsed = conversation.safeParse(json);
   if (parsed.success) return parsed.data.messages;
-  const issue = parsed.error.issues[0]!;
-  const field = issue.path.join(".") || "JSON";
-  throw new JaugeError("conversation-invalid", { path, field, problem: issue.message });
-}
-
-function parse(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new JaugeError("json-invalid", { source: path, problem: (cause as Error).message }, { cause });
-  }
+  throw new JaugeError("conversation-invalid", { path, ...firstProblem(json, parsed.error) });
 }

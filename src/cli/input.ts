@@ -1,7 +1,7 @@
 import { fstatSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
-import { unreadable } from "../gguf/byte-source.js";
+import { unreadable } from "../file-errors.js";
 import { formatBytes } from "../units.js";
 
 /** No prompt is larger: a context of a million tokens is about 4 MB of text. */

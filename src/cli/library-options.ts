@@ -1,4 +1,5 @@
 import { JaugeError } from "../errors.js";
+import { parseJson } from "../json.js";
 import type { GenerateOptions, LoadOptions } from "../model.js";
 import type { Plan, TensorOverride } from "../plan/plan.js";
 import { readSavedPlan } from "../plan/saved-plan.js";
@@ -206,10 +207,5 @@ function refuseSecondForm(values: AnswerValues): void {
 async function jsonSchema(values: AnswerValues): Promise<unknown> {
   const source = values.jsonSchemaFile ?? "--json-schema";
   const text = values.jsonSchemaFile ? await readTextFile(values.jsonSchemaFile) : values.jsonSchema;
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new JaugeError("json-invalid", { source, problem: (cause as Error).message }, { cause });
-  }
+  return text === undefined ? undefined : parseJson(source, text);
 }

@@ -7,8 +7,8 @@ import { planTexts } from "../messages/plan-texts.js";
 import { type LoadOptions, load, loadTokenizer, type Model } from "../model.js";
 import { fileNameOf, webAddress } from "../planner/sources/web-address.js";
 import type { SpaceTaken } from "../planner/watch.js";
+import { formatBytes } from "../units.js";
 import type { OutputValues } from "./options.js";
-import { formatSize } from "./plan-format.js";
 import { LoadProgress, note } from "./terminal.js";
 
 const { run: texts } = localized(cliMessages);
@@ -60,7 +60,7 @@ export async function openModel(
 }
 
 function spaceTakenNote({ device, takenBytes, leftBytes }: SpaceTaken, yields: boolean): string {
-  const facts = { device, taken: formatSize(takenBytes), left: formatSize(leftBytes) };
+  const facts = { device, taken: formatBytes(takenBytes), left: formatBytes(leftBytes) };
   return yields ? planNotes.yields(facts) : planNotes.spaceTaken(facts);
 }
 

@@ -1,7 +1,8 @@
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
-import type { ModelPlan, PlannedDevice } from "../plan/model-plan.js";
-import { formatSize, placeName, usedBytes } from "./plan-format.js";
+import { type ModelPlan, type PlannedDevice, ramBytes } from "../plan/model-plan.js";
+import { formatBytes } from "../units.js";
+import { placeName, usedBytes } from "./plan-format.js";
 import { columns, type styled } from "./terminal.js";
 
 const { kinds: names } = localized(planViewMessages);
@@ -28,6 +29,7 @@ const kinds = {
   kv: { letter: "k", style: "yellow" },
   compute: { letter: "c", style: "magenta" },
   runtime: { letter: "r", style: "red" },
+  shared: { letter: "s", style: "gray" },
 } as const satisfies Record<string, { letter: string; style: Style }>;
 type Kind = keyof typeof kinds;
 const kindNames = Object.keys(kinds) as Kind[];
@@ -36,12 +38,17 @@ const kindNames = Object.keys(kinds) as Kind[];
  * A bar for each device and for RAM, as long as its budget, and a table of what it is made of, which is the legend. What
  * is over the budget is right of a `|`.
  */
-export function memoryBars({ devices, host }: ModelPlan, canvas: Canvas): string[] {
-  const places = [...devices, host];
+export function memoryBars(plan: ModelPlan, canvas: Canvas): string[] {
+  const plannedBytes = ramBytes(plan);
+  const sharedBytes = plannedBytes - plan.host.plannedBytes;
+  const places: Place[] = [...plan.devices, { ...plan.host, plannedBytes, sharedBytes }];
   return [...places.flatMap((place) => bar(place, canvas)), ...table(places, canvas)];
 }
 
-function bar(device: PlannedDevice, { width, colours, paint }: Canvas): string[] {
+/** What a bar is drawn of; of RAM, `sharedBytes` are what devices take that share it. */
+type Place = PlannedDevice & { sharedBytes?: number };
+
+function bar(device: Place, { width, colours, paint }: Canvas): string[] {
   const over = device.plannedBytes > device.budgetBytes;
   const name = placeName(device.name);
   const used = usedBytes(device);
@@ -83,9 +90,9 @@ export function shares(sizes: readonly number[], total: number, count: number): 
 }
 
 /** Kinds by places; in the last line what is left of each budget. */
-function table(places: readonly PlannedDevice[], { width, colours, paint }: Canvas): string[] {
+function table(places: readonly Place[], { width, colours, paint }: Canvas): string[] {
   const present = kindNames.filter((kind) => places.some((place) => bytesOf(place, kind) > 0));
-  const cell = (bytes: number) => (bytes === 0 ? "-" : formatSize(bytes));
+  const cell = (bytes: number) => (bytes === 0 ? "-" : formatBytes(bytes));
   const rows = [
     ["", "", ...places.map(({ name }) => placeName(name))],
     ...present.map((kind) => [
@@ -109,12 +116,14 @@ function withColour(line: string, kind: Kind | undefined, index: number, paint: 
   return `  ${block}${line.slice(3)}`;
 }
 
-function bytesOf(device: PlannedDevice, kind: Kind): number {
+function bytesOf(device: Place, kind: Kind): number {
   switch (kind) {
     case "kv":
     case "compute":
     case "runtime":
       return device.breakdown[kind];
+    case "shared":
+      return device.sharedBytes ?? 0;
     default:
       return device.weights[kind];
   }

@@ -1,6 +1,7 @@
 import { locale, localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
-import type { ModelPlan, PlannedDevice } from "../plan/model-plan.js";
+import { type ModelPlan, type PlannedDevice, ramBytes } from "../plan/model-plan.js";
+import { sizeUnit } from "../units.js";
 
 const texts = localized(planViewMessages);
 
@@ -16,7 +17,7 @@ export function oneLine(plan: ModelPlan): string {
   const name = (device: PlannedDevice) => (used.length === 1 ? texts.vram : device.name);
   return [
     ...used.map((device) => `${usedBytes(device)} ${name(device)}`),
-    `${usedBytes(plan.host)} ${texts.ram}`,
+    `${usedBytes({ ...plan.host, plannedBytes: ramBytes(plan) })} ${texts.ram}`,
     texts.tokens({
       tokens: formatNumber(plan.settings.contextLength),
       sequences: formatNumber(plan.settings.sequences),
@@ -31,17 +32,10 @@ export function usedBytes({
   budgetBytes,
 }: Pick<PlannedDevice, "plannedBytes" | "budgetBytes">): string {
   const largest = Math.max(plannedBytes, budgetBytes);
-  const unit = unitOf(largest);
+  const unit = sizeUnit(largest);
   const digits = unit.bytes === 1 ? 0 : largest < 20 * unit.bytes ? 2 : 1;
   const format = (bytes: number) => formatNumber(bytes / unit.bytes, digits);
   return texts.used({ used: format(plannedBytes), budget: format(budgetBytes), unit: unit.name });
-}
-
-/** A size in decimal units: `11.47 GB`. */
-export function formatSize(bytes: number): string {
-  const unit = unitOf(bytes);
-  const digits = unit.bytes === 1 ? 0 : unit.bytes >= 1e9 ? 2 : 1;
-  return `${formatNumber(bytes / unit.bytes, digits)} ${unit.name}`;
 }
 
 /** A number of tokens per second, with as many digits as a prediction deserves. */
@@ -71,16 +65,4 @@ export function visible(text: string): string {
 /** Where a tensor or cache is, for people: a device's name, or RAM. */
 export function placeName(place: string): string {
   return place === "host" ? texts.ram : place;
-}
-
-const units = [
-  { bytes: 1e12, name: "TB" },
-  { bytes: 1e9, name: "GB" },
-  { bytes: 1e6, name: "MB" },
-  { bytes: 1e3, name: "kB" },
-  { bytes: 1, name: "B" },
-];
-
-function unitOf(bytes: number): { bytes: number; name: string } {
-  return units.find((unit) => bytes >= unit.bytes) ?? units.at(-1)!;
 }

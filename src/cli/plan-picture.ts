@@ -2,8 +2,9 @@ import { thisMachine } from "../hardware/facts.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import type { ModelPlan } from "../plan/model-plan.js";
+import { formatBytes } from "../units.js";
 import { type Canvas, fitted, memoryBars } from "./plan-bars.js";
-import { formatDuration, formatNumber, formatSize, formatSpeed, placeName, visible } from "./plan-format.js";
+import { formatDuration, formatNumber, formatSpeed, placeName, visible } from "./plan-format.js";
 import { layerStrip } from "./plan-strip.js";
 import { columns, styled } from "./terminal.js";
 
@@ -47,7 +48,7 @@ function head({ model, objective, hardware, exactness }: ModelPlan, { width, pai
     visible(model.architecture),
     texts.modelLine.parameters(formatCount(model.parameters)),
     visible(model.fileType),
-    formatSize(model.bytes),
+    formatBytes(model.bytes),
     texts.modelLine.layers(model.layers),
     ...(model.experts > 0
       ? [texts.modelLine.experts({ used: model.expertsUsed, count: model.experts })]
@@ -100,9 +101,9 @@ function shortfalls(plan: ModelPlan): string[] {
   return plan.shortfalls.map(({ device, neededBytes, budgetBytes, missingBytes }) =>
     texts.shortfall({
       device: placeName(device),
-      needed: formatSize(neededBytes),
-      budget: formatSize(budgetBytes),
-      missing: formatSize(missingBytes),
+      needed: formatBytes(neededBytes),
+      budget: formatBytes(budgetBytes),
+      missing: formatBytes(missingBytes),
       bytes: formatNumber(missingBytes),
     }),
   );

@@ -132,6 +132,8 @@ async function answerPlan(request: PlanRequest, values: Values): Promise<void> {
 async function answerWhatIf(request: PlanRequest, values: Values): Promise<void> {
   const { mix: _, ...base } = request;
   const { signal } = base;
+  const { vram: _budget, ...others } = base.budgets;
+  const cards = cardsOf(values);
   // Opened once: a header on the web is fetched for all cells.
   const model =
     typeof base.model === "string" ? await openSource(base.model, { ...(signal && { signal }) }) : base.model;
@@ -144,7 +146,7 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
   const question = {
     type: values.type,
     contextLength: values.ctxSize,
-    cards: values.vram?.kind === "cards" ? values.vram.sizes : undefined,
+    cards,
   };
   const rows = await whatIf(
     question,
@@ -152,7 +154,7 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
       planOrCancel({
         ...base,
         model,
-        budgets: { ...base.budgets, ...(cardBytes !== undefined && { cardBytes }) },
+        budgets: cardBytes === undefined ? base.budgets : { ...others, cardBytes },
         wishes: { ...base.wishes, contextLength },
         ...(mix !== undefined && { mix }),
         ...(facts && { facts }),
@@ -164,6 +166,12 @@ async function answerWhatIf(request: PlanRequest, values: Values): Promise<void>
   showStatus("");
   if (values.json) await print(`${JSON.stringify(rows, undefined, 2)}\n`);
   else await print(`${whatIfTables(rows).join("\n")}\n`);
+}
+
+/** Sizes of cards that are asked for; a single one is a card, too. */
+function cardsOf({ vram }: Values): readonly number[] | undefined {
+  if (vram?.kind === "cards") return vram.sizes;
+  return vram?.kind === "bytes" ? [vram.bytes] : undefined;
 }
 
 /** A line that changes on a terminal; elsewhere one for each tenth, once it takes longer than a moment. */

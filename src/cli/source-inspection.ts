@@ -5,7 +5,8 @@ import { isLegacyGgml } from "../convert/legacy/open.js";
 import { openModelSource } from "../convert/open.js";
 import { openCheckpoint } from "../convert/readers/open-checkpoint.js";
 import { isJaugeError } from "../errors.js";
-import { openBytes, unreadable } from "../gguf/byte-source.js";
+import { unreadable } from "../file-errors.js";
+import { openBytes } from "../gguf/byte-source.js";
 import type { WritableValue } from "../gguf/encode.js";
 import { tensorBytes } from "../gguf/tensor-types.js";
 

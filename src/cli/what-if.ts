@@ -1,7 +1,8 @@
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import type { ModelPlan } from "../plan/model-plan.js";
-import { formatNumber, formatSize, formatSpeed } from "./plan-format.js";
+import { formatBytes } from "../units.js";
+import { formatNumber, formatSpeed } from "./plan-format.js";
 import { columns } from "./terminal.js";
 
 const { whatIf: texts } = localized(planViewMessages);
@@ -92,11 +93,11 @@ export function whatIfTables(rows: readonly WhatIfRow[]): string[] {
   const contextName = (row: WhatIfRow) => texts.tokens(formatNumber(row.contextLength));
   if (contexts.length === 1 && cards.length > 1) {
     const title = texts.cards({ tokens: contextName(rows[0]!), device: deviceName(rows) });
-    return [title, ...table(rows, (row) => formatSize(row.cardBytes ?? 0)), "", legend];
+    return [title, ...table(rows, (row) => formatBytes(row.cardBytes ?? 0)), "", legend];
   }
   const tables = cards.flatMap((card) => {
     const ofCard = rows.filter(({ cardBytes }) => cardBytes === card);
-    const title = card === null ? [] : [texts.card({ size: formatSize(card), device: deviceName(ofCard) })];
+    const title = card === null ? [] : [texts.card({ size: formatBytes(card), device: deviceName(ofCard) })];
     return [...title, ...table(ofCard, contextName), ""];
   });
   return [...tables, legend];
@@ -137,7 +138,7 @@ function table(rows: readonly WhatIfRow[], columnOf: (row: WhatIfRow) => string)
   const lines = types.map((type) => {
     const ofType = rows.filter((row) => row.type === type);
     const cells = across.map((name) => cellText(ofType.find((row) => columnOf(row) === name)));
-    return [type, formatSize(ofType[0]!.modelBytes), ...cells];
+    return [type, formatBytes(ofType[0]!.modelBytes), ...cells];
   });
   const header = ["", "", ...across];
   return columns([header, ...lines], header.map((_, index) => index).slice(1));
@@ -145,7 +146,7 @@ function table(rows: readonly WhatIfRow[], columnOf: (row: WhatIfRow) => string)
 
 function cellText(row: WhatIfRow | undefined): string {
   if (!row) return "";
-  if (!row.fits) return texts.missing(formatSize(row.missingBytes));
+  if (!row.fits) return texts.missing(formatBytes(row.missingBytes));
   const speed = formatSpeed(row.decodeTokensPerSecond ?? 0);
   if (row.devices.length === 0) return speed;
   return texts.fits({ share: formatNumber(row.deviceShare * 100), speed });

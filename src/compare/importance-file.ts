@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import type { ImportanceEntry } from "../engine/protocol.js";
+import { unwritable } from "../file-errors.js";
 import { uint32, type WritableMetadata, type WritableValue } from "../gguf/encode.js";
-import { type TensorSource, unwritable, writeGguf } from "../gguf/writer.js";
+import { type TensorSource, writeGguf } from "../gguf/writer.js";
 
 /** An importance matrix to write; the sums of one tensor are in memory at a time. */
 export interface CollectedImportance {

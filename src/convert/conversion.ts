@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { JaugeError } from "../errors.js";
-import { unreadable } from "../gguf/byte-source.js";
+import { unreadable } from "../file-errors.js";
 import type { WritableValue } from "../gguf/encode.js";
 import { fileTypes } from "../gguf/outline.js";
 import { type TensorTypeName, tensorBytes } from "../gguf/tensor-types.js";

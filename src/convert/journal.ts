@@ -1,7 +1,7 @@
 import { open, readFile, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { unwritable } from "../gguf/writer.js";
+import { unwritable } from "../file-errors.js";
 
 /** What is known of an unfinished conversion. It is kept beside the first unfinished file. */
 export interface Journal {

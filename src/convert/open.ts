@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isJaugeError, JaugeError } from "../errors.js";
-import { unreadable } from "../gguf/byte-source.js";
+import { unreadable } from "../file-errors.js";
 import { unrecognised } from "../gguf/other-formats.js";
 import type { QuantizeKernels } from "../quantize/kernels.js";
 import { openLora } from "./adapters/lora.js";

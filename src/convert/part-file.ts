@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { JaugeError } from "../errors.js";
+import { unwritable } from "../file-errors.js";
 import { encodeHeader } from "../gguf/layout.js";
-import { unwritable } from "../gguf/writer.js";
 import type { OutputFile } from "./output-files.js";
 
 /** The name of a file while it is not whole. */

@@ -1,8 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { JaugeError } from "../errors.js";
-import { fileReasons } from "../messages/gguf.js";
-import { localized } from "../messages/locale.js";
+import { unreadable } from "../file-errors.js";
 
 /** Bytes that can be read at any offset, wherever they lie. */
 export interface ByteSource {
@@ -63,12 +61,4 @@ class LocalFile implements ByteSource {
   async close(): Promise<void> {
     await this.handle.close();
   }
-}
-
-/** The `file-unreadable` error of a failed system call. */
-export function unreadable(path: string, cause: unknown): JaugeError<"file-unreadable"> {
-  const code = (cause as NodeJS.ErrnoException)?.code ?? "";
-  const reasons = localized(fileReasons);
-  const reason = reasons[code as keyof typeof reasons] ?? (cause as Error)?.message ?? String(cause);
-  return new JaugeError("file-unreadable", { path, reason }, { cause });
 }

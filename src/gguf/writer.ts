@@ -2,9 +2,7 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
-import { JaugeError } from "../errors.js";
-import { fileReasons } from "../messages/gguf.js";
-import { localized } from "../messages/locale.js";
+import { unwritable } from "../file-errors.js";
 import type { WritableMetadata } from "./encode.js";
 import { encodeHeader, type GgufLayout, layoutOf, type TensorShape } from "./layout.js";
 
@@ -175,16 +173,4 @@ class Output {
       throw unwritable(this.path, cause);
     }
   }
-}
-
-/**
- * The `file-unwritable` error of a failed system call. What is made anew lacks nothing but its folder; only a renaming
- * can lack the file.
- */
-export function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
-  const reasons: Record<string, string> = localized(fileReasons);
-  const { code = "", syscall } = (cause ?? {}) as NodeJS.ErrnoException;
-  const isFolder = code === "ENOENT" && syscall !== "rename";
-  const reason = reasons[isFolder ? "noFolder" : code] ?? String((cause as Error)?.message ?? cause);
-  return new JaugeError("file-unwritable", { path, reason }, { cause });
 }

@@ -1,15 +1,12 @@
 import { readFile } from "node:fs/promises";
-import * as z from "zod";
 import { JaugeError } from "../errors.js";
-import { fileReasons } from "../messages/gguf.js";
-import { locale, localized } from "../messages/locale.js";
+import { unreadable } from "../file-errors.js";
+import { firstProblem, parseJson } from "../json.js";
 import type { DeviceFacts, HardwareFacts } from "./facts.js";
 import { hardwareFile } from "./facts-schema.js";
 import { cardProfiles, cardSpeeds } from "./profiles/cards.js";
 import type { Profile } from "./profiles/profile.js";
 import { chipSpeeds, unifiedProfiles } from "./profiles/unified.js";
-
-if (locale === "fr") z.config(z.locales.fr());
 
 /** The machines that ship with jauge, by the name that `--hardware` takes. */
 export const profiles: Readonly<Record<string, Profile>> = { ...cardProfiles, ...unifiedProfiles };
@@ -20,22 +17,18 @@ export function profileNames(): string[] {
 
 /**
  * The facts of a machine: a profile by its name, or a JSON file of the shape of `HardwareFacts` (docs/HARDWARE.md),
- * checked in full. Errors: `profile-unknown` where it is neither, `hardware-file-invalid` with file and field.
+ * checked in full. Errors: `profile-unknown` where it is neither, `file-unreadable`, `json-invalid`, `hardware-file-invalid` with file and field.
  */
 export async function readHardwareFile(pathOrName: string): Promise<HardwareFacts> {
   const profile = profileNamed(pathOrName.toLowerCase());
   if (profile) return structuredClone(profile.facts);
-  const parsed = hardwareFile.safeParse(await readJson(pathOrName));
+  const json = await readJson(pathOrName);
+  const parsed = hardwareFile.safeParse(json);
   if (parsed.success) {
     const { sources: _, ...facts } = parsed.data;
     return facts;
   }
-  const issue = parsed.error.issues[0]!;
-  throw new JaugeError("hardware-file-invalid", {
-    path: pathOrName,
-    field: issue.path.join(".") || "JSON",
-    problem: issue.message,
-  });
+  throw new JaugeError("hardware-file-invalid", { path: pathOrName, ...firstProblem(json, parsed.error) });
 }
 
 /** The profile of this name, or the first whose name begins with it: `rtx-3060`. */
@@ -61,23 +54,12 @@ export function knownDevice(description: string): DeviceFacts | undefined {
 }
 
 async function readJson(path: string): Promise<unknown> {
-  let text: string;
   try {
-    text = await readFile(path, "utf8");
+    return parseJson(path, await readFile(path, "utf8"));
   } catch (cause) {
+    if (cause instanceof JaugeError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === "ENOENT")
       throw new JaugeError("profile-unknown", { name: path, known: profileNames() }, { cause });
-    const { code = "", message } = cause as NodeJS.ErrnoException;
-    const reasons: Record<string, string> = localized(fileReasons);
-    throw new JaugeError("file-unreadable", { path, reason: reasons[code] ?? message }, { cause });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new JaugeError(
-      "hardware-file-invalid",
-      { path, field: "JSON", problem: (cause as Error).message },
-      { cause },
-    );
+    throw unreadable(path, cause);
   }
 }

@@ -52,7 +52,7 @@ const en = {
     yield: "move to a smaller plan, between requests, when another program needs the device's memory",
   },
   plan: {
-    vram: "as for a load; several sizes are cards for --what-if: 8GB,12GB,16GB,24GB",
+    vram: "as for a load; sizes are cards for --what-if: 8GB,12GB,16GB,24GB",
     hardware: "plan for another machine: the name of a profile, or a file with its facts",
     type: "plan as if the model were quantised so: Q4_K_M, Q8_0, …",
     whatIf: "a table of quantisation types, context lengths and cards: what fits, where, how fast",
@@ -169,7 +169,7 @@ const fr: typeof en = {
       "passer à un plan plus petit, entre deux requêtes, quand un autre programme a besoin du périphérique",
   },
   plan: {
-    vram: "comme pour un chargement ; plusieurs tailles sont des cartes pour --what-if : 8GB,12GB,16GB,24GB",
+    vram: "comme pour un chargement ; les tailles sont des cartes pour --what-if : 8GB,12GB,16GB,24GB",
     hardware: "prévoir pour une autre machine : le nom d'un profil, ou un fichier qui la décrit",
     type: "prévoir comme si le modèle était quantifié ainsi : Q4_K_M, Q8_0, …",
     whatIf:

@@ -30,6 +30,7 @@ const en = {
     `context of ${f.tokens} tokens: the model was trained for ${f.trained}, and may ramble beyond`,
   kvType: (f: { type: string }) => `KV cache in ${f.type}: f16 does not fit the budgets`,
   streamed: "large batches are computed on the device with weights streamed from pinned RAM",
+  streamedMapped: "large batches are computed on the device with weights streamed from the mapped file",
   repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
   unified: (f: { device: string }) =>
     `the memory of ${f.device} is RAM: what it takes counts in both budgets`,
@@ -94,6 +95,8 @@ const fr: typeof en = {
     `contexte de ${f.tokens} jetons : le modèle est entraîné pour ${f.trained}, et peut divaguer au-delà`,
   kvType: (f) => `cache KV en ${f.type} : f16 ne tient pas dans les budgets`,
   streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
+  streamedMapped:
+    "les grands lots sont calculés sur le périphérique, les poids lus depuis le fichier projeté",
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
   unified: (f) => `la mémoire de ${f.device} est de la RAM : ce qu'il prend compte dans les deux budgets`,
   deviceUnused: (f) => `${f.device} reste vide : ce qui y tient n'irait pas plus vite`,

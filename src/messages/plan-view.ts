@@ -14,7 +14,7 @@ const en = {
     mix: "a quantisation mix, such as Q4_K_M",
   },
   clamped: (f: { device: string; asked: string; free: string }) =>
-    `${f.device}: ${f.asked} allowed, but only ${f.free} are free now`,
+    `${f.device}: ${f.asked} allowed, but only ${f.free} are free`,
   saved: {
     contradiction: "does not go with the rest of the plan",
     tooLarge: (limit: string) => `is larger than ${limit}`,
@@ -38,6 +38,7 @@ const en = {
     kv: "KV cache",
     compute: "compute",
     runtime: "runtime",
+    shared: "used by devices",
     free: "free",
   },
   headings: {
@@ -131,7 +132,7 @@ const fr: typeof en = {
     once: "chaque périphérique une seule fois",
     mix: "un mélange de quantification, comme Q4_K_M",
   },
-  clamped: (f) => `${f.device} : ${f.asked} permis, mais seuls ${f.free} sont libres à présent`,
+  clamped: (f) => `${f.device} : ${f.asked} permis, mais seuls ${f.free} sont libres`,
   saved: {
     contradiction: "ne s'accorde pas avec le reste du plan",
     tooLarge: (limit) => `dépasse ${limit}`,
@@ -155,6 +156,7 @@ const fr: typeof en = {
     kv: "cache KV",
     compute: "calcul",
     runtime: "exécution",
+    shared: "pris par les GPU",
     free: "libre",
   },
   headings: {

@@ -1,9 +1,13 @@
 import { formatBytes } from "../units.js";
 import type { ErrorText } from "./error-text.js";
 
+const isBareNumber = (text: string) => /^\d+([.,]\d+)?$/.test(text);
+
 const en = {
   "budget-invalid": (f: { option: string; value: string; expected: string }): ErrorText => ({
-    what: `${f.option} "${f.value}": no budget`,
+    what: isBareNumber(f.value)
+      ? `${f.option} ${f.value}: a unit is missing`
+      : `${f.option} "${f.value}" cannot be read as a budget`,
     fix: `Give ${f.option} ${f.expected}.`,
   }),
   "budget-device-unknown": (f: { option: string; device: string; known: string[] }): ErrorText => ({
@@ -65,7 +69,9 @@ function placeName(device: string): string {
 
 const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
   "budget-invalid": (f) => ({
-    what: `${f.option} « ${f.value} » : ce n'est pas un budget`,
+    what: isBareNumber(f.value)
+      ? `${f.option} ${f.value} : il manque une unité`
+      : `${f.option} « ${f.value} » ne se lit pas comme un budget`,
     fix: `Donnez à ${f.option} ${f.expected}.`,
   }),
   "budget-device-unknown": (f) => ({

@@ -1,12 +1,14 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes, formatDecimal } from "../units.js";
-import { type Fitted, Fitter, type Solved, type SolveRequest } from "./fit.js";
+import { diskBytesPerToken, readingDisk, rereadBytes } from "./disk.js";
+import { excessOf, type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
+import { solve } from "./solve.js";
 import type { ModelSource } from "./source.js";
 
 const texts = localized(planTexts).alternatives;
@@ -34,12 +36,12 @@ export function shortfallsOf(
  * The nearest ways that would fit, each with its price: single changes first, by the formulas and what was measured.
  * What the person fixed is not proposed to be kept: that is theirs to decide.
  */
-export function alternativesOf(
+export async function alternativesOf(
   request: SolveRequest,
   { fitter, fitted, wanted }: Solved,
   requantised: readonly Requantised[],
-): Alternative[] {
-  const { layout } = request;
+): Promise<Alternative[]> {
+  const { layout, machine } = request;
   const needed = (one: Fitted) => one.memory.reduce((sum, place) => sum + totalBytes(place), 0);
   const before = needed(fitted);
   const tryWith = (changes: Partial<Plan>, source?: ModelSource): { saves: number } | undefined => {
@@ -83,7 +85,8 @@ export function alternativesOf(
   }
   found.push(...moreMemory(request, fitted));
   // Only what RAM lacks can be read from the disk instead.
-  if (fitted.over[0]! > 0) found.push(disk(request, fitted));
+  const reading = fitted.over[0]! > 0 && !machine.rereadsWeights && (await disk(request));
+  if (reading) found.push(reading);
   return found;
 }
 
@@ -120,8 +123,15 @@ function moreMemory({ machine }: SolveRequest, fitted: Fitted): Alternative[] {
   });
 }
 
-function disk({ machine, layout }: SolveRequest, fitted: Fitted): Alternative {
-  const bytes = diskBytesPerToken(fitted, layout.source);
+/** What reading the disk for each token would do, with the plan that `--allow-disk` leads to. */
+async function disk(request: SolveRequest): Promise<Alternative | undefined> {
+  const other = readingDisk(request);
+  if (!other) return undefined;
+  const { fitted } = await solve(other);
+  if (!fits(fitted)) return undefined;
+  const { machine, layout } = request;
+  const [over] = excessOf(fitted.memory, [machine.budgets.host], machine.facts);
+  const bytes = diskBytesPerToken(rereadBytes(over!, fitted, layout), fitted, layout);
   const { decodeTokensPerSecond } = predict(fitted.models, fitted.placement, machine.facts, bytes);
   const speed = formatDecimal(decodeTokensPerSecond, decodeTokensPerSecond < 1 ? 2 : 1);
   return {
@@ -129,17 +139,4 @@ function disk({ machine, layout }: SolveRequest, fitted: Fitted): Alternative {
     text: texts.disk({ bytes: formatBytes(bytes), speed }),
     flags: "--allow-disk",
   };
-}
-
-/**
- * Bytes read from the disk for each step where the host is over its budget: what does not fit is evicted before it is
- * needed again, so each step reads it anew. Of experts, only those used are read.
- */
-export function diskBytesPerToken(fitted: Fitted, { outline }: ModelSource): number {
-  const over = Math.max(0, fitted.over[0]!);
-  const hostWeights = fitted.memory[0]!.weights;
-  const experts = outline.bytes.experts.reduce((sum, bytes) => sum + bytes, 0);
-  const used = outline.experts && outline.expertsUsed ? outline.expertsUsed / outline.experts : 1;
-  const expertShare = hostWeights === 0 ? 0 : Math.min(1, experts / hostWeights);
-  return over * (1 - expertShare + expertShare * used);
 }

@@ -23,6 +23,8 @@ export interface Load {
   outputs: number;
   /** Cells of the KV cache that each of them attends to. */
   depth: number;
+  /** Weights on the host are pages of the file, which no device reads by itself. */
+  mapped?: boolean;
 }
 
 /** Seconds of one graph by what takes them. */
@@ -219,8 +221,8 @@ export class CostModel {
   }
 
   private streamSeconds(bytes: number): number {
-    const { link } = this.facts.devices[this.streamDevice]!;
-    return bytes / link.toDevice.pinnedBytesPerSecond;
+    const { toDevice } = this.facts.devices[this.streamDevice]!.link;
+    return bytes / (this.load.mapped ? toDevice.pageableBytesPerSecond : toDevice.pinnedBytesPerSecond);
   }
 
   /** Rows that each matrix of a part is multiplied by. */

@@ -1,9 +1,10 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes } from "../units.js";
-import { diskBytesPerToken, shortfallsOf } from "./alternatives.js";
+import { shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
+import { diskBytesPerToken, rereadBytes } from "./disk.js";
 import { excessOf, fits, type Solved, type SolveRequest } from "./fit.js";
 import { llamaCppFlags } from "./flags.js";
 import type { ModelLayout } from "./layout.js";
@@ -17,7 +18,7 @@ import type {
   PlannedSettings,
   WeightKinds,
 } from "./model-plan.js";
-import { type Plan, streamFromRows, streams } from "./plan.js";
+import { isMapped, streamFromRows, streams } from "./plan.js";
 import { predict } from "./predict.js";
 
 const texts = localized(planTexts);
@@ -28,8 +29,8 @@ export interface Description {
   budgets: Budgets;
   exactness: ModelPlan["exactness"];
   libraryVersion: string;
-  /** Worked out only where nothing fits. */
-  alternatives: () => Alternative[];
+  /** What would fit, where nothing does. */
+  alternatives: Alternative[];
 }
 
 /** A solution as the plan that people and programs see. */
@@ -39,48 +40,40 @@ export function describePlan(description: Description): ModelPlan {
   const { fitted } = solved;
   const { facts } = machine;
   const names = ["host", ...facts.devices.map(({ name }) => name)];
-  const held = { ...fitted, over: overBudgets(description) };
-  const areAllWithin = fits(held);
+  const doesFit = fits(fitted);
+  const allowed = allowedBytes(description);
   // With the disk allowed, the host's budget bounds what stays in RAM.
-  const fitsOrPages = fits(fitted);
-  const diskBytes = fitsOrPages ? diskBytesPerToken(held, layout.source) : 0;
-  // What is laid out anew would be memory of its own, and not the file's.
-  const engine: Plan =
-    fitsOrPages && !areAllWithin ? { ...fitted.plan, loadMode: "mmap", hostMemory: "mapped" } : fitted.plan;
+  const [overRam] = excessOf(fitted.memory, allowed, facts);
+  const reread = doesFit ? rereadBytes(overRam!, fitted, layout) : 0;
+  const diskBytes = diskBytesPerToken(reread, fitted, layout);
   const places = placesOf(description, names);
   return {
     model: modelOf(layout),
     devices: places.slice(1),
     host: places[0]!,
     placement: placementOf(layout, fitted.placement, names),
-    settings: settingsOf(description, engine, names),
+    settings: settingsOf(description, names),
     predicted: predict(fitted.models, fitted.placement, facts, diskBytes),
-    llamaCppFlags: llamaCppFlags(engine, {
+    llamaCppFlags: llamaCppFlags(fitted.plan, {
       devices: names.slice(1),
       slidingWindow: layout.source.outline.slidingWindow !== undefined,
     }),
-    fits: fitsOrPages,
+    fits: doesFit,
     version: 1,
     objective,
     hardware: { name: facts.name, origin: facts.origin },
     exactness,
-    shortfalls: fitsOrPages ? [] : shortfallsOf(held, names, allowedBytes(description)),
-    alternatives: fitsOrPages ? [] : description.alternatives(),
+    shortfalls: doesFit ? [] : shortfallsOf(fitted, names, allowed),
+    alternatives: description.alternatives,
     warnings: [
       ...budgets.clamped.map(clampedNote),
       ...warningsOf(description),
-      ...(fitsOrPages && !areAllWithin ? [texts.overflow({ bytes: formatBytes(held.over[0]!) })] : []),
+      ...(reread > 0 ? [texts.overflow({ bytes: formatBytes(reread) })] : []),
     ],
     notes: notesOf(description),
-    engine,
+    engine: fitted.plan,
     libraryVersion,
   };
-}
-
-/** Bytes over the person's own budgets: the solver's are wider where the disk is allowed. */
-function overBudgets(description: Description): number[] {
-  const { solved, request } = description;
-  return excessOf(solved.fitted.memory, allowedBytes(description), request.machine.facts);
 }
 
 function allowedBytes({ budgets, request }: Description): number[] {
@@ -126,6 +119,7 @@ function placesOf({ request, solved, budgets }: Description, names: string[]): P
       breakdown: { weights, kv, compute, runtime },
       // Padding, and tensors that llama.cpp keeps twice.
       weights: { ...known, other: known.other + weights - sum },
+      ...(device?.unified && { sharesRam: true as const }),
       ...(power && { power }),
     };
   });
@@ -161,8 +155,8 @@ function placementOf(layout: ModelLayout, placement: Placement, names: string[])
   }));
 }
 
-function settingsOf({ solved, request }: Description, plan: Plan, names: string[]): PlannedSettings {
-  const { placement } = solved.fitted;
+function settingsOf({ solved, request }: Description, names: string[]): PlannedSettings {
+  const { placement, plan } = solved.fitted;
   const layers = placement.layers.slice(0, request.layout.outputLayer);
   return {
     contextLength: plan.contextLength,
@@ -213,7 +207,7 @@ function notesOf({ solved, request }: Description): string[] {
     );
   }
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
-  if (hasHostLayers && streams(plan)) notes.push(texts.streamed);
+  if (hasHostLayers && streams(plan)) notes.push(isMapped(plan) ? texts.streamedMapped : texts.streamed);
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
   const unified = facts.devices.filter(({ unified, name }) => unified && plan.devices?.includes(name));
   for (const { name } of unified) notes.push(texts.unified({ device: name }));

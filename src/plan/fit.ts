@@ -11,6 +11,7 @@ import {
   fitKvToMeasured,
   kvBytesPerCell,
   kvCells,
+  mappedBytes,
   type PlaceMemory,
   totalBytes,
   unreportedHostBytes,
@@ -50,6 +51,8 @@ export interface Machine {
   measure: Measure;
   /** What of the placement the person fixed. */
   fixed: FixedPlacement;
+  /** Weights on the host may be more than its budget: see `readingDisk`. */
+  rereadsWeights?: boolean;
 }
 
 export interface FixedPlacement {
@@ -66,7 +69,7 @@ export interface Fitted {
   mode: HostMode;
   /** By place, the host first. */
   memory: PlaceMemory[];
-  /** Bytes over the budget, by place; negative is room. All ≤ 0 where it fits. */
+  /** Bytes over the budget, by place, but for weights that can be read again; negative is room. All ≤ 0 where it fits. */
   over: number[];
   score: number;
 }
@@ -157,7 +160,8 @@ export class Fitter {
 
   /** Weights, KV cache and what is taken beside them are more than all places hold: no placement is within `tolerance`. */
   private isTooMuch(tolerance: number): boolean {
-    const { facts, budgets, usable, fixed } = this.machine;
+    const { facts, budgets, usable, fixed, rereadsWeights } = this.machine;
+    if (rereadsWeights) return false;
     const runtime = this.runtime();
     const most = (bytes: number) => bytes / (1 - tolerance);
     const beside = (place: number) => runtime[place]! + Math.max(0, this.overhead[place]!);
@@ -258,6 +262,7 @@ export class Fitter {
     const uses = this.measured.get(key) ?? (await this.machine.measure(plan, named));
     this.measured.set(key, uses);
     const memory = modelled.map((bytes, index) => ({ ...bytes, ...this.useOf(uses, index) }));
+    if (isMapped(plan)) memory[0]!.weights = mappedBytes(this.layout, solution.placement);
     this.learn(memory, solution.placement, modelled);
     return this.fitted(solution, mode, memory);
   }
@@ -293,14 +298,16 @@ export class Fitter {
   }
 
   private problem(mode: HostMode): PlacementProblem {
-    const { facts, budgets, usable, fixed } = this.machine;
+    const { facts, budgets, usable, fixed, rereadsWeights } = this.machine;
     const runtime = this.runtime();
     const order = [...usable].sort((a, b) => speedRank(facts, b) - speedRank(facts, a) || b - a);
     return {
       layout: this.layout,
       facts,
       capacities: {
-        host: budgets.host - runtime[0]! - this.overhead[0]! - this.unifiedOverhead(),
+        host: rereadsWeights
+          ? Number.MAX_SAFE_INTEGER
+          : budgets.host - runtime[0]! - this.overhead[0]! - this.unifiedOverhead(),
         devices: facts.devices.map((_, index) =>
           usable.includes(index)
             ? budgets.devices[index]! - runtime[index + 1]! - this.overhead[index + 1]!
@@ -348,7 +355,7 @@ export class Fitter {
       ...fields,
       ...(hasDevices && { hostMemory: mode === "repacked" ? "repacked" : "pinned" }),
       // Weights laid out anew would be there a second time, beside the file's.
-      ...(!hasDevices && isMapped(this.settings) && { hostMemory: "mapped" }),
+      ...(isMapped(this.settings) && mode !== "repacked" && { hostMemory: "mapped" }),
       // llama.cpp reserves whole tokens of all sequences, which may be more rows than the plan's batches ever have.
       ...(hasDevices && {
         streamWeights: mode === "streamed" && this.settings.microBatch >= streamFromRows,
@@ -397,15 +404,16 @@ export class Fitter {
   }
 
   private fitted(solution: Solution, mode: HostMode, memory: PlaceMemory[]): Fitted {
-    const { budgets } = this.machine;
-    const allowed = [budgets.host, ...budgets.devices];
+    const { budgets, facts, rereadsWeights } = this.machine;
+    const over = excessOf(memory, [budgets.host, ...budgets.devices], facts);
+    if (rereadsWeights) over[0]! -= memory[0]!.weights;
     return {
       plan: this.planOf(solution.placement, mode),
       placement: solution.placement,
       models: this.models(mode),
       mode,
       memory,
-      over: excessOf(memory, allowed, this.machine.facts),
+      over,
       score: solution.score,
     };
   }

@@ -41,6 +41,24 @@ export function weightBytes(
   return places;
 }
 
+/**
+ * Bytes that llama.cpp maps for weights on the host: of each file, from the first of them to the last, whatever lies between
+ * (`get_mapping_range`, llama-model-loader.cpp v0.5.0).
+ */
+export function mappedBytes({ input, layers, source }: ModelLayout, placement: Placement): number {
+  const spans = new Map<number, { start: number; end: number }>();
+  const add = ({ index }: Part) => {
+    const { shard, fileOffset: start, bytes } = source.tensors[index]!;
+    const end = start + bytes;
+    const span = spans.get(shard) ?? { start, end };
+    spans.set(shard, { start: Math.min(span.start, start), end: Math.max(span.end, end) });
+  };
+  for (const part of input) add(part);
+  for (const [layer, { parts }] of placement.layers.entries())
+    for (const [index, place] of parts.entries()) if (place === host) add(layers[layer]![index]!);
+  return [...spans.values()].reduce((sum, { start, end }) => sum + end - start, 0);
+}
+
 /** Bytes of adapters on each place, the host first: each lies where the tensor is that it changes. */
 export function adapterBytes(layout: ModelLayout, placement: Placement): number[] {
   const places: number[] = [0];

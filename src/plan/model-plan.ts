@@ -60,6 +60,19 @@ export interface PlannedModel {
   fingerprint: string;
 }
 
+/** Bytes of RAM that a plan takes: the host's, and those of devices that share it. */
+export function ramBytes({ host, devices }: Pick<ModelPlan, "host" | "devices">): number {
+  return devices.reduce(
+    (sum, { sharesRam, plannedBytes }) => sum + (sharesRam ? plannedBytes : 0),
+    host.plannedBytes,
+  );
+}
+
+/** Whether a plan that fits has more weights in RAM than its budget holds: they are read from the disk again and again. */
+export function rereadsWeights(plan: Pick<ModelPlan, "host" | "devices">): boolean {
+  return ramBytes(plan) > plan.host.budgetBytes;
+}
+
 export interface PlannedDevice {
   /** ggml's name, or `host`. */
   name: string;
@@ -74,6 +87,8 @@ export interface PlannedDevice {
   breakdown: { weights: number; kv: number; compute: number; runtime: number };
   /** Weights again, by kind. They add up to `breakdown.weights`. */
   weights: WeightKinds;
+  /** Its memory is RAM: what it takes counts in the host's budget, too. */
+  sharesRam?: true;
   /** What it draws while it computes, where that is known. */
   power?: PowerFacts;
 }

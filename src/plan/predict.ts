@@ -6,7 +6,7 @@ import { type Cost, CostModel, type Load, type Placement } from "./cost.js";
 import { type JobProfile, usualDepth, usualTurn } from "./job.js";
 import type { ModelLayout } from "./layout.js";
 import type { Prediction } from "./model-plan.js";
-import type { Plan } from "./plan.js";
+import { isMapped, type Plan } from "./plan.js";
 import type { HostMode } from "./speed.js";
 
 const texts = localized(planTexts);
@@ -20,7 +20,10 @@ export interface Models {
 }
 
 /** What of a plan its graphs depend on, beside its placement. */
-type GraphSettings = Pick<Plan, "sequences" | "microBatch" | "contextLength" | "kvLayout" | "embeddings">;
+type GraphSettings = Pick<
+  Plan,
+  "sequences" | "microBatch" | "contextLength" | "kvLayout" | "embeddings" | "loadMode"
+>;
 
 export function costModels(
   layout: ModelLayout,
@@ -41,7 +44,8 @@ export function costModels(
     (plan.embeddings ? promptTokens : plan.contextLength) * plan.sequences,
   );
   const prefillDepth = plan.embeddings ? Math.min(rows, depth) : depthOf(promptTokens) / 2;
-  const model = (load: Load) => new CostModel(layout, facts, load, mode, kvBytesPerCell);
+  const mapped = isMapped(plan);
+  const model = (load: Load) => new CostModel(layout, facts, { ...load, mapped }, mode, kvBytesPerCell);
   return {
     prefill: model({ rows, sequences: 1, outputs: 1, depth: prefillDepth }),
     decode: model({ rows: plan.sequences, sequences: plan.sequences, outputs: plan.sequences, depth }),

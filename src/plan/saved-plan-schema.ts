@@ -1,9 +1,6 @@
 import * as z from "zod";
-import { locale } from "../messages/locale.js";
 import { type ModelPlan, objectives, type PlannedDevice } from "./model-plan.js";
 import { kvTypes, type Plan } from "./plan.js";
-
-if (locale === "fr") z.config(z.locales.fr());
 
 /** One schema for each field, so that a new field of a type does not compile until it is read here, too. */
 type Shape<T> = { [Field in keyof Required<T>]: z.ZodType };
@@ -31,6 +28,7 @@ const device = {
   plannedBytes: bytes,
   breakdown: z.strictObject({ weights: bytes, kv: bytes, compute: bytes, runtime: bytes }),
   weights: z.strictObject(weights),
+  sharesRam: z.literal(true).optional(),
   power: z.strictObject({ watts: z.number().positive(), basis: z.enum(["measured", "limit"]) }).optional(),
 } satisfies Shape<PlannedDevice>;
 

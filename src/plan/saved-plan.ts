@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { isJaugeError, JaugeError } from "../errors.js";
+import { unreadable, unwritable } from "../file-errors.js";
+import { firstProblem, parseJson } from "../json.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import { formatBytes } from "../units.js";
@@ -19,25 +21,19 @@ export async function savePlan(path: string, plan: ModelPlan): Promise<void> {
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
-    throw new JaugeError("file-unwritable", { path, reason: (cause as Error).message }, { cause });
+    throw unwritable(path, cause);
   }
 }
 
 /**
  * Reads a saved plan and checks every field of it. Whether it still holds is `refuseChanged`'s to say.
- * Errors: `file-unreadable`, `plan-file-invalid` with the field.
+ * Errors: `file-unreadable`, `json-invalid`, `plan-file-invalid` with the field.
  */
 export async function readSavedPlan(path: string): Promise<ModelPlan> {
   const invalid = (field: string, problem: string) =>
     new JaugeError("plan-file-invalid", { path, field, problem });
   const text = await readLimited(path, () => invalid("JSON", texts.tooLarge(formatBytes(mostBytes))));
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw invalid("JSON", (cause as Error).message);
-  }
-  return checkSavedPlan(json, path);
+  return checkSavedPlan(parseJson(path, text), path);
 }
 
 /**
@@ -49,8 +45,8 @@ export function checkSavedPlan(json: unknown, path: string): ModelPlan {
     new JaugeError("plan-file-invalid", { path, field, problem });
   const parsed = modelPlanSchema.safeParse(json);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw invalid(issue.path.join(".") || "JSON", issue.message);
+    const { field, problem } = firstProblem(json, parsed.error);
+    throw invalid(field, problem);
   }
   const { data } = parsed;
   try {
@@ -130,6 +126,6 @@ async function readLimited(path: string, tooLarge: () => JaugeError): Promise<st
     }
   } catch (cause) {
     if (cause instanceof JaugeError) throw cause;
-    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+    throw unreadable(path, cause);
   }
 }

@@ -2,7 +2,7 @@ import type { Engine } from "../engine/engine.js";
 import { JaugeError } from "../errors.js";
 import type { ModelOutline } from "../gguf/outline.js";
 import { kvCells, unreportedHostBytes } from "../plan/memory.js";
-import type { ModelPlan } from "../plan/model-plan.js";
+import { type ModelPlan, rereadsWeights } from "../plan/model-plan.js";
 import type { Plan } from "../plan/plan.js";
 import { hereMeasure } from "./dry-runs.js";
 
@@ -39,7 +39,7 @@ export async function checkRoomBeside(
       throw new JaugeError("embeddings-beyond-budget", { device, neededBytes, roomBytes, budgetBytes });
   };
   for (const device of plan.devices) room(device, taken([device.name]));
-  // Planned above its budget, what is over is read from the disk.
-  if (plan.host.plannedBytes > plan.host.budgetBytes) return;
+  // RAM holds what it can, and the rest is read from the disk.
+  if (rereadsWeights(plan)) return;
   room({ ...plan.host, plannedBytes: planned }, taken(inRam) + unreportedHostBytes(beside, outline));
 }

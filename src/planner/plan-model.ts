@@ -13,8 +13,9 @@ import { assumedMachine, type BudgetWishes, resolveBudgets } from "../plan/budge
 import { checkPlan } from "../plan/check.js";
 import { host } from "../plan/cost.js";
 import { describePlan } from "../plan/describe.js";
+import { readingDisk } from "../plan/disk.js";
 import { withEmbeddings } from "../plan/embedding.js";
-import type { FixedPlacement, Machine } from "../plan/fit.js";
+import { type FixedPlacement, fits, type Machine, type SolveRequest } from "../plan/fit.js";
 import type { JobProfile } from "../plan/job.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
 import type { ModelPlan, Objective } from "../plan/model-plan.js";
@@ -78,7 +79,7 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
     const machine: Machine = {
       facts,
       budgets: {
-        host: request.allowDisk ? Number.MAX_SAFE_INTEGER : budgets.host,
+        host: budgets.host,
         devices: facts.devices.map(({ name }) => budgets.devices[name] ?? 0),
       },
       usable,
@@ -89,16 +90,22 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
       fixed: fixedPlacement(layout, request.wishes, facts, usable),
     };
     const { objective, wishes, job } = request;
-    const solveRequest = { layout, machine, objective, wishes, ...(job && { job }) };
-    const solved = await solve(solveRequest);
+    const inMemory: SolveRequest = { layout, machine, objective, wishes, ...(job && { job }) };
+    const inMemorySolved = await solve(inMemory);
+    // The disk is far slower than all that can be given up instead.
+    const onDisk = request.allowDisk && !fits(inMemorySolved.fitted) ? readingDisk(inMemory) : undefined;
+    const solveRequest = onDisk ?? inMemory;
+    const solved = onDisk ? await solve(onDisk) : inMemorySolved;
     return describePlan({
       request: solveRequest,
       solved,
       budgets,
       exactness: measurer.exactness,
       libraryVersion: llamaVersion,
-      alternatives: () =>
-        request.withoutAlternatives ? [] : alternativesOf(solveRequest, solved, smallerMixes(source)),
+      alternatives:
+        fits(solved.fitted) || request.withoutAlternatives
+          ? []
+          : await alternativesOf(solveRequest, solved, smallerMixes(source)),
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import type { Engine } from "../engine/engine.js";
 import { residentBytes } from "../hardware/resident.js";
-import type { ModelPlan, PlannedDevice } from "../plan/model-plan.js";
+import { type ModelPlan, type PlannedDevice, rereadsWeights } from "../plan/model-plan.js";
 import type { MemoryUse } from "../plan/plan.js";
 
 /** A place where more is used than was allowed. */
@@ -44,15 +44,15 @@ export async function excesses(engine: Engine, plan: ModelPlan): Promise<Excess[
     const reported = allocated + device.breakdown.runtime;
     found.push(...excess(device, Math.max(reported, readings.get(device.name) ?? 0)));
   }
-  const { host } = plan;
-  // Planned above its budget, what is over is read from the disk, and RAM holds what it can.
-  if (host.plannedBytes > host.budgetBytes) return found;
+  // Weights that are read from the disk again are in RAM as far as there is room.
+  const reread = rereadsWeights(plan) ? plan.host.breakdown.weights : 0;
+  const host = { ...plan.host, plannedBytes: plan.host.plannedBytes - reread };
   const unified = plan.devices.filter(({ name }) => isUnified(engine, name));
   // What is on a unified device is in RAM, and was planned so.
   const reported = [host, ...unified].reduce((sum, { name, breakdown }) => {
     const allocated = allocatedOn(uses, name);
     return allocated === 0 ? sum : sum + allocated + breakdown.runtime;
-  }, 0);
+  }, -reread);
   const plannedBytes = [host, ...unified].reduce((sum, place) => sum + place.plannedBytes, 0);
   found.push(...excess({ ...host, plannedBytes }, Math.max(reported, residentOnHost(engine, plan))));
   return found;

@@ -1,6 +1,6 @@
 import type { Engine } from "../engine/engine.js";
 import type { BudgetWishes } from "../plan/budget.js";
-import type { ModelPlan } from "../plan/model-plan.js";
+import { type ModelPlan, rereadsWeights } from "../plan/model-plan.js";
 import type { Plan } from "../plan/plan.js";
 import { cachedFacts } from "./cached-facts.js";
 import { doesNotFit } from "./open-planned.js";
@@ -23,6 +23,7 @@ export async function planWithin(engine: Engine, plan: ModelPlan, budgets: Budge
     wishes: fixedSettings(engine.plan),
     objective: plan.objective,
     libraries: engine.libraries,
+    allowDisk: rereadsWeights(plan),
     facts: {
       ...facts,
       host: { ...facts.host, availableBytes: facts.host.availableBytes + allocatedOn(uses, "host") },

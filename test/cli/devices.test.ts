@@ -90,7 +90,7 @@ describe("jauge devices", () => {
     expect(stdout).toMatch(/\n {2}disk +[\d.]+ [GT]B free in \S.*models\n$/);
     const french = jauge(["devices"], { env: { LC_ALL: "fr_FR.UTF-8" } }).stdout;
     expect(french).toMatch(/^Périphériques\n {2}nom +genre +total +libre +description\n/);
-    expect(french).toMatch(/\n {2}RAM +[\d,]+ [GT]B disponibles sur /);
+    expect(french).toMatch(/\n {2}RAM +[\d,]+ [GT]o disponibles sur /);
   });
 
   it("explains itself, and what it cannot do", () => {

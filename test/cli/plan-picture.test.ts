@@ -2,9 +2,10 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Canvas, shares } from "../../src/cli/plan-bars.js";
-import { formatDuration, formatSize, formatSpeed, oneLine, usedBytes } from "../../src/cli/plan-format.js";
+import { formatDuration, formatSpeed, oneLine, usedBytes } from "../../src/cli/plan-format.js";
 import { flagLines, planPicture } from "../../src/cli/plan-picture.js";
 import type { ModelPlan } from "../../src/plan/model-plan.js";
+import { formatBytes } from "../../src/units.js";
 import {
   gptOssOn64,
   llama3bOnCpu,
@@ -70,6 +71,17 @@ describe("the picture of a plan", () => {
     const lines = planPicture({ ...plan, settings: { ...plan.settings, kvOn } }, plain(120));
     expect(lines).toContain(`  KV cache      ${".".repeat(7)}${"0".repeat(73)}`);
     expect(lines).toContain(`  attention     ${"0".repeat(80)}`);
+  });
+
+  it("counts in RAM what devices take that share it", () => {
+    const plan = llama70bOn64();
+    const [card] = plan.devices;
+    const shared: ModelPlan = { ...plan, devices: [{ ...card!, sharesRam: true }] };
+    const lines = planPicture(shared, plain(80));
+    const ram = (plan.host.plannedBytes + card!.plannedBytes) / 1e9;
+    expect(lines.find((line) => line.startsWith("RAM"))).toContain(`${ram.toFixed(1)} of 56.0 GB`);
+    expect(lines.find((line) => line.includes("used by devices"))).toContain(formatBytes(card!.plannedBytes));
+    expect(oneLine(shared)).toContain(`${ram.toFixed(1)} of 56.0 GB RAM`);
   });
 
   it("is drawn in blocks of colours on a terminal that has them", () => {
@@ -154,7 +166,7 @@ describe("figures", () => {
       "1,523",
     ]);
     expect([12.4, 999.6, 4020, 182_000].map(formatDuration)).toEqual(["12 ms", "1.0 s", "4.0 s", "182 s"]);
-    expect([917, 1500, 512e6, 11.47e9, 3e12].map(formatSize)).toEqual([
+    expect([917, 1500, 512e6, 11.47e9, 3e12].map(formatBytes)).toEqual([
       "917 B",
       "1.5 kB",
       "512.0 MB",

@@ -82,6 +82,7 @@ describe("jauge plan", () => {
     [["--vram", "CUDA9=8GB"], "budget-device-unknown"],
     [["--vram", "8GB,12GB"], "option-needs"],
     [["--what-if", "--vram", "8GB,12GB"], "budget-card-missing"],
+    [["--what-if", "--vram", "8GB"], "budget-card-missing"],
     [["--what-if", "--save", file("table.json")], "options-conflict"],
     [["--for", "speed"], "option-invalid"],
     [["--type", "4 bits"], "option-invalid"],

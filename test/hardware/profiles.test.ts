@@ -142,7 +142,6 @@ describe("a hardware file", () => {
   };
 
   it.each<[string, () => string, string]>([
-    ["no JSON", () => written("{"), "JSON"],
     ["no object", () => written("[]"), "JSON"],
     [
       "a field that is missing",
@@ -231,6 +230,14 @@ describe("a hardware file", () => {
     expect(isJaugeError(error, "hardware-file-invalid"), String(error)).toBe(true);
     expect(error.facts).toMatchObject({ path: file, field });
     expect(error.facts.problem).not.toBe("");
+  });
+
+  it("without JSON is refused, and where it breaks is said", async () => {
+    const file = written("{");
+    await expect(readHardwareFile(file)).rejects.toMatchObject({
+      code: "json-invalid",
+      facts: { source: file, problem: "it breaks at line 1, column 2" },
+    });
   });
 
   it("that is a folder cannot be read", async () => {

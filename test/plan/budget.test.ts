@@ -243,7 +243,7 @@ describe("budgets of a machine", () => {
       { device: "host", askedBytes: 61 * gib, freeBytes: 60 * gib },
       { device: "CUDA0", askedBytes: 12 * gib, freeBytes: 11 * gib },
     ]);
-    expect(clampedNote(clamped[0]!)).toBe("RAM: 65.50 GB allowed, but only 64.42 GB are free now");
+    expect(clampedNote(clamped[0]!)).toBe("RAM: 65.50 GB allowed, but only 64.42 GB are free");
   });
 
   it("of a device that shares RAM stay within RAM", () => {

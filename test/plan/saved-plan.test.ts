@@ -177,9 +177,7 @@ describe("a saved plan", () => {
     return JSON.stringify(plan);
   };
   it.each<[string, string, string]>([
-    ["text that is no JSON", "{", "JSON"],
     ["another value", "[]", "JSON"],
-    ["nothing", "", "JSON"],
     ["another version", changed((plan) => Object.assign(plan, { version: 2 })), "version"],
     [
       "a negative size",
@@ -220,6 +218,12 @@ describe("a saved plan", () => {
     expect(error.facts).toMatchObject({ path, field });
     expect(error.message).toContain(`${path}: ${field}: `);
     expect(error.fix).toContain("jauge plan");
+  });
+
+  it.each(["", "{", "no plan"])("is refused with %j, which is no JSON", async (content) => {
+    writeFileSync(path, content);
+    const error = await failure(() => readSavedPlan(path));
+    expect(error).toMatchObject({ code: "json-invalid", facts: { source: path } });
   });
 
   it("says which file cannot be read or written", async () => {

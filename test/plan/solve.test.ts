@@ -345,7 +345,7 @@ test("the search comes within two hundredths of trying everything", () => {
     costModels(
       layout,
       facts,
-      { sequences: 1, microBatch: 512, contextLength: 2048, kvLayout: "separate" },
+      { sequences: 1, microBatch: 512, contextLength: 2048, kvLayout: "separate", loadMode: "read" },
       "repacked",
       [488, 488, 0],
     ),

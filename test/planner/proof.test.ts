@@ -11,6 +11,7 @@ import type { Plan } from "../../src/plan/plan.js";
 import { openPlanned } from "../../src/planner/open-planned.js";
 import { planModel } from "../../src/planner/plan-model.js";
 import { openSource } from "../../src/planner/sources/open.js";
+import { formatBytes } from "../../src/units.js";
 import { cpu, cpuTolerance, distance, hasVulkan, vulkan, vulkanTolerance } from "../engine/harness.js";
 import { writeRandomModel } from "../engine/models.js";
 
@@ -28,6 +29,13 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function planOf(wishes: Partial<Plan>, options: EngineOptions, model = path): Promise<ModelPlan> {
   const libraries = options.libraries!;
   return planModel({ model, budgets: {}, wishes, objective: "chat", libraries });
+}
+
+/** On the CPU within so much RAM; what is more may be read from the disk. */
+async function planOnDisk(wishes: Partial<Plan>, ram: number): Promise<ModelPlan> {
+  const budgets = { ram: { kind: "bytes", bytes: ram } } as const;
+  const { libraries } = cpu;
+  return planModel({ model: path, budgets, wishes, objective: "chat", libraries, allowDisk: true });
 }
 
 /** Bytes by place and kind, places without any left out. */
@@ -63,6 +71,7 @@ const placements: [name: string, wishes: Partial<Plan>][] = [
   ["all layers on the device", { gpuLayers: -1 }],
   ["three layers on the device", { gpuLayers: 3, contextLength: 1000 }],
   ["all layers, the weights on the host repacked", { gpuLayers: 5, hostMemory: "repacked" }],
+  ["three layers on the device, the file mapped", { gpuLayers: 3, loadMode: "mmap" }],
   ["weights on the host streamed", { gpuLayers: 5, streamWeights: true }],
   [
     "streamed, and sequences that do not divide 32",
@@ -265,12 +274,46 @@ describe("a plan that does not fit", () => {
     expect(error.facts.alternatives.join("\n")).toMatch(/-ub 128/);
   });
 
-  it("loads with --allow-disk, mapped", async () => {
+  it("loads with --allow-disk, mapped, as it is planned to the byte", async () => {
     const { host } = await planOf({ contextLength: 512 }, cpu);
-    const ram = `${host.plannedBytes - 1_000_000}B`;
+    const weights = host.breakdown.weights;
+    const ram = `${host.plannedBytes - weights / 2}B`;
     await using model = await load(path, { backend: "cpu", contextLength: 512, ram, allowDisk: true });
     expect(model.plan.loadMode).toBe("mmap");
     expect(model.modelPlan.predicted.decodeSeconds.map(({ place }) => place)).toContain("disk");
+    const [use] = await model.memory();
+    const { breakdown } = model.modelPlan.host;
+    expect(use).toMatchObject({ weightsBytes: breakdown.weights, computeBytes: breakdown.compute });
+  });
+
+  it("promises of the disk what --allow-disk leads to", async () => {
+    const { host } = await planOf({ contextLength: 512 }, cpu);
+    const ram = host.plannedBytes - host.breakdown.weights / 2;
+    const { libraries } = cpu;
+    const budgets = { ram: { kind: "bytes", bytes: ram } } as const;
+    const wishes = { contextLength: 512 };
+    const refused = await planModel({ model: path, budgets, wishes, objective: "chat", libraries });
+    const read = await planOnDisk(wishes, ram);
+    const missing = formatBytes(read.host.plannedBytes - ram);
+    expect(refused.alternatives.find(({ kind }) => kind === "disk")?.text).toContain(missing);
+  });
+
+  it("gives up what can be given up before it reads from the disk", async () => {
+    const { host } = await planOf({ contextLength: 512 }, cpu);
+    const plan = await planOnDisk({ contextLength: 512 }, host.plannedBytes - 1_000_000);
+    expect(plan.engine).toMatchObject({ loadMode: "read" });
+    expect(plan.settings.microBatch).toBeLessThan(512);
+  });
+
+  it("says what is missing where not even the disk helps: a KV cache cannot be read again", async () => {
+    const fixed = { contextLength: 65536, kvTypeK: "f32", kvTypeV: "f32" } as const;
+    const plan = await planOnDisk(fixed, 400e6);
+    expect(plan.fits).toBe(false);
+    const { kv, compute, runtime } = plan.host.breakdown;
+    expect(plan.shortfalls).toEqual([
+      expect.objectContaining({ missingBytes: kv + compute + runtime - 400e6 }),
+    ]);
+    expect(plan.alternatives.map(({ kind }) => kind)).not.toContain("disk");
   });
 });
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
-import { unreadable } from "../../gguf/byte-source.js";
+import { unreadable } from "../../file-errors.js";
 import type { BatchItem } from "../request.js";
 import { type Line, lineGroupsOf } from "./lines.js";
 import { ReadAhead } from "./read-ahead.js";

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { JaugeError } from "../../errors.js";
-import { unreadable } from "../../gguf/byte-source.js";
+import { unreadable } from "../../file-errors.js";
 import { adapterProblems } from "../../messages/adapters.js";
 import { localized } from "../../messages/locale.js";
 import type { Checkpoint, StoredTensor } from "../checkpoint.js";

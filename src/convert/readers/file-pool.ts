@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { JaugeError } from "../../errors.js";
-import { unreadable } from "../../gguf/byte-source.js";
+import { unreadable } from "../../file-errors.js";
 
 /** A model may have hundreds of shards; macOS lets a process open 256 files. */
 const mostOpen = 32;

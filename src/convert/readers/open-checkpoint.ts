@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isJaugeError, JaugeError } from "../../errors.js";
-import { unreadable } from "../../gguf/byte-source.js";
+import { unreadable } from "../../file-errors.js";
 import { checkpointLooks } from "../../messages/checkpoint.js";
 import { localized } from "../../messages/locale.js";
 import type { Checkpoint, StoredTensor } from "../checkpoint.js";

@@ -1,7 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { JaugeError } from "../../errors.js";
-import { openBytes, unreadable } from "../../gguf/byte-source.js";
+import { unreadable } from "../../file-errors.js";
+import { openBytes } from "../../gguf/byte-source.js";
 import { localized } from "../../messages/locale.js";
 import { tokenizerProblems } from "../../messages/tokenizer.js";
 import { asRecord, type JsonRecord } from "./json.js";

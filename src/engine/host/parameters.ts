@@ -27,7 +27,8 @@ export function modelParams(native: Native, plan: Plan, dry: boolean): ModelPara
     n_gpu_layers: plan.gpuLayers,
     load_mode: dry ? loadModes.read : loadModes[plan.loadMode],
     tensor_split: tensorSplit(native, plan),
-    no_host: plan.hostMemory === "repacked",
+    // A dry run maps nothing, and llama.cpp takes pages of the file only where no device's host memory is asked for.
+    no_host: plan.hostMemory === "repacked" || plan.hostMemory === "mapped",
     use_extra_bufts: plan.hostMemory !== "mapped",
     no_alloc: dry,
   };

@@ -1,6 +1,5 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { unreadable } from "../../gguf/byte-source.js";
-import { unwritable } from "../../gguf/writer.js";
+import { unreadable, unwritable } from "../../file-errors.js";
 import { bytesOfRow } from "../log-probabilities.js";
 import type { ScoringWindow } from "../protocol.js";
 

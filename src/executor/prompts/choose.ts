@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { JaugeError } from "../../errors.js";
+import { unreadable } from "../../file-errors.js";
 import { localized } from "../../messages/locale.js";
 import { promptReasons } from "../../messages/prompt.js";
 import { type FormatName, formatNames, isFormatName, namedFormat } from "./formats.js";
@@ -81,7 +82,7 @@ function readTemplate(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new JaugeError("file-unreadable", { path, reason: (cause as Error).message }, { cause });
+    throw unreadable(path, cause);
   }
 }
 

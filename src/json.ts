@@ -1,0 +1,35 @@
+import * as z from "zod";
+import { JaugeError } from "./errors.js";
+import { jsonTexts } from "./messages/json.js";
+import { locale, localized } from "./messages/locale.js";
+
+const texts = localized(jsonTexts);
+
+if (locale === "fr") z.config(z.locales.fr());
+
+/** The value of a JSON text; `source` names it for people. Errors: `json-invalid`, with where it breaks. */
+export function parseJson(source: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new JaugeError("json-invalid", { source, problem: problemOf(text, cause) }, { cause });
+  }
+}
+
+function problemOf(text: string, cause: unknown): string {
+  const { message } = cause as SyntaxError;
+  const position = /at position (\d+)/.exec(message)?.[1];
+  if (text.trim() === "") return texts.empty;
+  if (position === undefined) return /end of JSON/.test(message) ? texts.ends : message;
+  const before = text.slice(0, Number(position)).split("\n");
+  return texts.at({ line: before.length, column: before.at(-1)!.length + 1 });
+}
+
+/** The first field of a value that is not as its schema says, and why. */
+export function firstProblem(value: unknown, { issues }: z.ZodError): { field: string; problem: string } {
+  const { path, message } = issues[0]!;
+  const found = path.reduce((inner: unknown, key) => (inner as Record<PropertyKey, unknown>)?.[key], value);
+  const problem =
+    found === undefined ? texts.missing : message.replace(/^(Invalid input|Entrée invalide) ?: /, "");
+  return { field: path.join(".") || "JSON", problem };
+}
