@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
+import { median } from "../src/statistics.js";
 import { generatedModel, type ShapeName } from "./generate-model.js";
 import { inChild } from "./in-child.js";
 import { machineDescription } from "./machine.js";
 import type { Measurement } from "./measurement.js";
 import { peerVersion } from "./peer.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 import type { WorkloadName } from "./workloads.js";
 
 const contenderNames = ["jauge", "bare", "peer"] as const;

@@ -5,12 +5,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findLibraries } from "../src/engine/native/libraries.js";
 import { fileTypeOf, type MixName } from "../src/quantize/mixes.js";
+import { median } from "../src/statistics.js";
 import { formatBytes } from "../src/units.js";
 import { type CheckpointShape, writeCheckpoint } from "./checkpoints.js";
 import { machineDescription } from "./machine.js";
 import { fromRoot } from "./paths.js";
 import { TreeMemory } from "./process-tree.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 
 /**
  * What a conversion costs: one pass from 16-bit weights to a quantised file, against the native quantiser alone, which

@@ -1,9 +1,10 @@
 import { parseArgs } from "node:util";
+import { median } from "../src/statistics.js";
 import { generate, loadWithJauge } from "./jauge.js";
 import { machineDescription } from "./machine.js";
 import { embeddedModel } from "./paths.js";
 import { Random } from "./random.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 
 /**
  * Memory of the parent process, this one, over many finished requests. It holds no native memory: what it grows by

@@ -2,12 +2,13 @@ import { appendFileSync, rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { ModelSource } from "../src/plan/source.js";
 import { openSource } from "../src/planner/sources/open.js";
+import { median } from "../src/statistics.js";
 import { machineDescription } from "./machine.js";
 import { fromRoot } from "./paths.js";
 import { hollowModel, precisionModels } from "./planner-models.js";
 import { randomCase } from "./precision-case.js";
 import { type Outcome, tried } from "./precision-run.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 import { syntheticFacts } from "./synthetic-facts.js";
 
 const { values } = parseArgs({

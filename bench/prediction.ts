@@ -6,12 +6,13 @@ import type { Plan } from "../src/plan/plan.js";
 import type { ModelSource } from "../src/plan/source.js";
 import { planModel } from "../src/planner/plan-model.js";
 import { openSource } from "../src/planner/sources/open.js";
+import { median } from "../src/statistics.js";
 import { machineDescription } from "./machine.js";
 import { measuredFacts } from "./measured-facts.js";
 import { randomModel, type TimedModel } from "./planner-models.js";
 import { retried } from "./retry.js";
 import { measuredSpeeds, type Speeds } from "./speed.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 import { preferringDevices } from "./synthetic-facts.js";
 
 // Predicted speeds against measured ones: after the doctor, on the CPU alone and on splits between it and a device.

@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
+import { median } from "../src/statistics.js";
 import { generatedModel, type ShapeName } from "./generate-model.js";
 import { inChild } from "./in-child.js";
 import { machineDescription } from "./machine.js";
 import { peerVersion } from "./peer.js";
 import type { JobMeasurement, RequestContender } from "./request-contenders.js";
 import { neededTokens, type RequestWorkload, requestsOf } from "./request-workloads.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 
 /**
  * Jobs of requests of many lengths through jauge and through others' own batching, in turn, each time in a process of its

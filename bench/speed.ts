@@ -2,8 +2,8 @@ import { Engine } from "../src/engine/engine.js";
 import type { LibraryWish } from "../src/engine/native/libraries.js";
 import type { Run } from "../src/engine/protocol.js";
 import type { Plan } from "../src/plan/plan.js";
+import { median } from "../src/statistics.js";
 import { retried } from "./retry.js";
-import { median } from "./statistics.js";
 import { randomTokens } from "./workloads.js";
 
 /** Tokens per second, all sequences together. */

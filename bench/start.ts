@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
+import { median } from "../src/statistics.js";
 import { machineDescription } from "./machine.js";
 import { embeddedModel, fromRoot } from "./paths.js";
-import { median, table } from "./statistics.js";
+import { table } from "./statistics.js";
 
 /**
  * Cold start: from the start of a process to its first byte of output, `jauge run` against the bare load of the

@@ -1,10 +1,3 @@
-/** The middle value; the mean of the two middle ones of an even count. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
 /** Lines of a Markdown table, its columns aligned. */
 export function table(header: string[], rows: string[][]): string {
   const widths = header.map((title, column) =>

@@ -1,6 +1,7 @@
 import { greedy } from "../engine/sampling.js";
 import type { GenerationStats } from "../executor/request.js";
 import type { Model } from "../model.js";
+import { median } from "../statistics.js";
 
 /** Tokens of a prompt, then tokens generated; either may be 0. */
 export interface BenchTest {
@@ -63,12 +64,6 @@ function seconds(stats: GenerationStats, test: BenchTest): number {
 
 function randomTokens(count: number, vocabularySize: number): Int32Array {
   return Int32Array.from({ length: count }, () => Math.floor(Math.random() * vocabularySize));
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function standardDeviation(values: number[]): number {

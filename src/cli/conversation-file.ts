@@ -1,10 +1,9 @@
-import { randomBytes } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
 import * as z from "zod";
 import { JaugeError } from "../errors.js";
 import type { Message } from "../executor/prompts/prompt.js";
 import { unwritable } from "../file-errors.js";
 import { firstProblem, parseJson } from "../json.js";
+import { writeWhole } from "../whole-file.js";
 import { readTextFile } from "./input.js";
 
 const message = z.strictObject({
@@ -17,14 +16,10 @@ const conversation = z.strictObject({ version: z.literal(1), messages: z.array(m
 
 /** Writes a conversation, wholly or not at all. Errors: `file-unwritable`. */
 export async function saveConversation(path: string, messages: readonly Message[]): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
-  try {
-    await writeFile(temporary, `${JSON.stringify({ version: 1, messages }, undefined, 2)}\n`, { flag: "wx" });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
+  const text = `${JSON.stringify({ version: 1, messages }, undefined, 2)}\n`;
+  await writeWhole(path, text).catch((cause: unknown) => {
     throw unwritable(path, cause);
-  }
+  });
 }
 
 /** Reads a saved conversation. Errors: `file-unreadable`, `json-invalid`, `conversation-invalid`. */

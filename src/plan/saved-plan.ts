@@ -1,11 +1,11 @@
-import { randomBytes } from "node:crypto";
-import { open, rename, rm, writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { isJaugeError, JaugeError } from "../errors.js";
 import { unreadable, unwritable } from "../file-errors.js";
 import { firstProblem, parseJson } from "../json.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import { formatBytes } from "../units.js";
+import { writeWhole } from "../whole-file.js";
 import { checkPlan } from "./check.js";
 import { totalBytes } from "./memory.js";
 import type { ModelPlan } from "./model-plan.js";
@@ -15,14 +15,9 @@ const { saved: texts } = localized(planViewMessages);
 
 /** Writes a plan, wholly or not at all. Errors: `file-unwritable`. */
 export async function savePlan(path: string, plan: ModelPlan): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
-  try {
-    await writeFile(temporary, `${JSON.stringify(plan, undefined, 2)}\n`, { flag: "wx" });
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
+  await writeWhole(path, `${JSON.stringify(plan, undefined, 2)}\n`).catch((cause: unknown) => {
     throw unwritable(path, cause);
-  }
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import * as z from "zod";
@@ -7,6 +7,7 @@ import { findLibraries, type LibraryWish, llamaVersion } from "../engine/native/
 import type { Device } from "../engine/protocol.js";
 import { type TensorTypeName, tensorTypes } from "../gguf/tensor-types.js";
 import { cpuFacts } from "../hardware/cpu.js";
+import { writeWhole } from "../whole-file.js";
 import type { Calibration } from "./facts.js";
 
 /** All that measured speeds depend on. Another value of any of them is another calibration. */
@@ -77,15 +78,8 @@ export async function readRecord(key: CalibrationKey): Promise<CalibrationRecord
 /** Writes the record of this key, whole or not at all. Errors: those of the file system. */
 export async function writeRecord(key: CalibrationKey, record: CalibrationRecord): Promise<void> {
   const path = calibrationPath(key);
-  const temporary = `${path}.${process.pid}`;
   await mkdir(dirname(path), { recursive: true });
-  try {
-    await writeFile(temporary, `${JSON.stringify({ key, ...record }, undefined, 2)}\n`);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await writeWhole(path, `${JSON.stringify({ key, ...record }, undefined, 2)}\n`);
 }
 
 /** The file that holds the record of this key. */

@@ -1,3 +1,4 @@
+import { median } from "../../statistics.js";
 /** Keeps a calibration within its time. */
 export class Clock {
   private end: number;
@@ -58,11 +59,6 @@ export class Clock {
     this.end = Math.min(this.end + ms, this.latestEnd);
     this.whole?.forgive(ms);
   }
-}
-
-/** The middle value, the higher of two. */
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 const wholeTypeSeconds = 3;

@@ -1,5 +1,6 @@
+import { median } from "../../statistics.js";
 import type { Pointer } from "../native/ffi.js";
-import { type Clock, median } from "./calibration-clock.js";
+import type { Clock } from "./calibration-clock.js";
 import type { Workbench } from "./calibration-workbench.js";
 
 /**
