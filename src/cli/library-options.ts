@@ -1,8 +1,9 @@
 import { JaugeError } from "../errors.js";
 import { parseJson } from "../json.js";
 import type { GenerateOptions, LoadOptions } from "../model.js";
+import type { ModelPlan } from "../plan/model-plan.js";
 import type { Plan, TensorOverride } from "../plan/plan.js";
-import { readSavedPlan } from "../plan/saved-plan.js";
+import { readSavedPlan, refuseContradiction } from "../plan/saved-plan.js";
 import { readTextFile } from "./input.js";
 import type {
   AnswerValues,
@@ -89,8 +90,14 @@ export async function budgetOptionsOf(values: BudgetValues): Promise<LoadOptions
     objective,
     allowDisk,
     yieldMemory,
-    savedPlan: plan === undefined ? undefined : await readSavedPlan(plan),
+    savedPlan: plan === undefined ? undefined : await soundPlan(plan),
   });
+}
+
+async function soundPlan(path: string): Promise<ModelPlan> {
+  const plan = await readSavedPlan(path);
+  refuseContradiction(plan, path);
+  return plan;
 }
 
 /** What the command line says about answers, as the library takes it. Reads the grammar or schema file. */

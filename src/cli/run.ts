@@ -76,10 +76,7 @@ async function run(first: string | undefined, second: string | undefined, values
   const named = modelAndText(first, second, values.model, "jauge run");
   const { text } = named;
   // Without a model, a saved plan brings its own.
-  const modelPath =
-    named.modelPath === defaultModelPath
-      ? ((await plannedModel(values)) ?? defaultModelPath)
-      : named.modelPath;
+  const modelPath = (named.isEmbedded && (await plannedModel(values))) || named.modelPath;
   if (values.logprobs !== undefined && !values.json) {
     throw new JaugeError("option-needs", { option: "--logprobs", other: "--json" });
   }

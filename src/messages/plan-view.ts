@@ -17,6 +17,8 @@ const en = {
     `${f.device}: ${f.asked} allowed, but only ${f.free} are free`,
   saved: {
     contradiction: "does not go with the rest of the plan",
+    otherThan: (f: { value: string; field: string; other: string }) =>
+      `${f.value}, and ${f.field} is ${f.other}`,
     tooLarge: (limit: string) => `is larger than ${limit}`,
     model: "the model",
     version: "the version of llama.cpp",
@@ -135,6 +137,7 @@ const fr: typeof en = {
   clamped: (f) => `${f.device} : ${f.asked} permis, mais seuls ${f.free} sont libres`,
   saved: {
     contradiction: "ne s'accorde pas avec le reste du plan",
+    otherThan: (f) => `${f.value}, et ${f.field} est ${f.other}`,
     tooLarge: (limit) => `dépasse ${limit}`,
     model: "le modèle",
     version: "la version de llama.cpp",

@@ -57,19 +57,34 @@ export function checkSavedPlan(json: unknown, path: string): ModelPlan {
 export function refuseContradiction(plan: ModelPlan, path: string): void {
   const field = contradictionIn(plan);
   if (field) throw new JaugeError("plan-file-invalid", { path, field, problem: texts.contradiction });
+  const { settings, engine } = plan;
+  const differing = sharedSettings.find((name) => settings[name] !== engine[name]);
+  if (differing === undefined) return;
+  const problem = texts.otherThan({
+    value: String(settings[differing]),
+    field: `engine.${differing}`,
+    other: String(engine[differing]),
+  });
+  throw new JaugeError("plan-file-invalid", { path, field: `settings.${differing}`, problem });
 }
 
+const sharedSettings = [
+  ...(["contextLength", "sequences", "microBatch", "kvTypeK", "kvTypeV"] as const),
+  ...(["flashAttention", "loadMode", "threads", "threadsBatch"] as const),
+];
+
 /** A field that does not go with the others: a plan that was changed by hand promises what no one has worked out. */
-function contradictionIn({ fits, devices, host, settings, engine }: ModelPlan): string | undefined {
+function contradictionIn({ fits, devices, host, model, placement, engine }: ModelPlan): string | undefined {
   if (!fits) return "fits";
   for (const { name, plannedBytes, budgetBytes, breakdown } of [...devices, host]) {
     const reads = engine.loadMode === "mmap" && name === host.name;
     if (plannedBytes !== totalBytes(breakdown)) return `${name}.plannedBytes`;
     if (plannedBytes > budgetBytes && !reads) return `${name}.budgetBytes`;
   }
-  const shared = ["contextLength", "sequences", "microBatch", "kvTypeK", "kvTypeV", "loadMode"] as const;
-  const differing = shared.find((field) => settings[field] !== engine[field]);
-  return differing && `settings.${differing}`;
+  const places = new Set([...devices, host].map(({ name }) => name));
+  const astray = placement.findIndex(({ on }) => !places.has(on));
+  if (astray >= 0) return `placement.${astray}.on`;
+  return placement.reduce((sum, { bytes }) => sum + bytes, 0) === model.bytes ? undefined : "placement";
 }
 
 /** What a saved plan is held against: the model, the libraries and the devices of the moment. */

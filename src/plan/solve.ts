@@ -77,38 +77,74 @@ export function* concessions({ wishes, layout }: SolveRequest, wanted: Plan): Ge
   for (const microBatch of microBatches.slice(2)) yield { ...settings, microBatch };
 }
 
-/** The longest context that fits: between what surely fits and what surely does not, by halves, then proven. */
+/** Contexts that are tried by dry runs, beyond what the formulas say fits. */
+const mostLengths = 12;
+
+/**
+ * The longest context that fits, with all given up for it that takes memory; of the settings that reach it, the best. Where the
+ * shortest does not fit, the nearest.
+ */
 async function longestContext(request: SolveRequest, start: Solved): Promise<Solved> {
   const { layout } = request;
   const trained = layout.source.outline.contextLength ?? start.wanted.contextLength;
-  const fitterFor = (contextLength: number, from: Fitter) =>
-    new Fitter(request, { ...start.wanted, contextLength }, from);
-  // What was measured last guides the next guess: compute buffers grow with the context too.
-  let reference = start.fitter;
-  let [low, high] = [0, Math.floor(trained / cellsMultiple)];
-  if (high === 0) return fits(start.fitted) ? start : concede(request, reference, start);
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (fitterFor(middle * cellsMultiple, reference).fittingEstimate()) low = middle;
-    else high = middle - 1;
-  }
-  let best: Solved | undefined = fits(start.fitted) ? start : undefined;
-  for (let attempt = 0; attempt < 6 && low > 0; attempt++) {
-    const contextLength = Math.min(trained, low * cellsMultiple);
-    const fitter = fitterFor(contextLength, reference);
+  const [best, ...others] = settingsBesideContext(request, start.wanted);
+  const least = others.at(-1) ?? best!;
+  const longest = await longestWith(request, start.fitter, least, trained);
+  if (!longest) return concede(request, start.fitter, start);
+  const { contextLength } = longest.fitter.settings;
+  const wanted = { ...start.wanted, contextLength: trained };
+  for (const settings of [best!, ...others.slice(0, -1)]) {
+    const fitter = new Fitter(request, { ...settings, contextLength }, start.fitter);
+    if (!fitter.mayFit()) continue;
     const fitted = await fitter.fit();
-    if (fits(fitted)) {
-      const isLonger = !best || contextLength > best.fitter.settings.contextLength;
-      if (isLonger) best = { fitted, fitter, wanted: { ...start.wanted, contextLength: trained } };
-      // What was measured here may show room for more.
-      const more = low + roomInCells(fitted, contextLength);
-      if (more <= low || contextLength >= trained) break;
-      low = more;
-    } else low = Math.min(low - 1, low - 1 - Math.ceil(overInCells(fitted, contextLength)));
-    reference = fitter;
+    if (fits(fitted)) return { fitted, fitter, wanted };
   }
-  if (best) return best;
-  return concede(request, start.fitter, start);
+  return { ...longest, wanted };
+}
+
+/** What can be given up beside the context, less and less memory: see `concessions`. */
+function settingsBesideContext(request: SolveRequest, wanted: Plan): Plan[] {
+  const { contextLength } = wanted;
+  const fixed = { ...request, wishes: { ...request.wishes, contextLength } };
+  return [wanted, ...concessions(fixed, wanted)];
+}
+
+/** The longest context that fits with such settings: what the formulas say, then proven, and corrected by what was measured. */
+async function longestWith(
+  request: SolveRequest,
+  start: Fitter,
+  settings: Plan,
+  trained: number,
+): Promise<Pick<Solved, "fitted" | "fitter"> | undefined> {
+  const lengthOf = (units: number) => Math.min(trained, units * cellsMultiple);
+  const fitterFor = (units: number, from: Fitter) =>
+    new Fitter(request, { ...settings, contextLength: lengthOf(units) }, from);
+  // The longest that is known to fit, and the shortest that is not.
+  let [fitting, tooLong] = [0, Math.ceil(trained / cellsMultiple) + 1];
+  let units = 0;
+  for (let above = tooLong; units + 1 < above; ) {
+    const middle = (units + above) >> 1;
+    if (fitterFor(middle, start).fittingEstimate()) units = middle;
+    else above = middle;
+  }
+  let best: Pick<Solved, "fitted" | "fitter"> | undefined;
+  let reference = start;
+  units = Math.max(1, units);
+  for (let attempt = 0; attempt < mostLengths && units > fitting && units < tooLong; attempt++) {
+    const fitter = fitterFor(units, reference);
+    const fitted = await fitter.fit();
+    reference = fitter;
+    // What was measured here shows how much longer it may be, or how much shorter it must be.
+    const step = Math.abs(unitsOver(fitted, fitter.settings.contextLength));
+    if (fits(fitted)) {
+      [best, fitting] = [{ fitted, fitter }, units];
+      units = Math.min(tooLong - 1, units + Math.max(1, Math.floor(step)));
+    } else {
+      tooLong = units;
+      units = Math.max(fitting + 1, units - Math.max(1, Math.ceil(step)));
+    }
+  }
+  return best;
 }
 
 function kvPerUnit(fitted: Fitted, contextLength: number): number {
@@ -116,12 +152,10 @@ function kvPerUnit(fitted: Fitted, contextLength: number): number {
   return Math.max(1, (kv / contextLength) * cellsMultiple);
 }
 
-function roomInCells(fitted: Fitted, contextLength: number): number {
-  const room = fitted.over.reduce((sum, over) => sum + Math.max(0, -over), 0);
-  return Math.floor((room * 0.5) / kvPerUnit(fitted, contextLength));
-}
-
-function overInCells(fitted: Fitted, contextLength: number): number {
-  const over = fitted.over.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
-  return over / kvPerUnit(fitted, contextLength);
+/** Units of the context that a plan is over its budgets by, or has room for (negative), as far as its KV cache takes them. */
+function unitsOver(fitted: Fitted, contextLength: number): number {
+  const most = fits(fitted)
+    ? fitted.over.reduce((sum, over) => sum + over, 0)
+    : fitted.over.reduce((sum, over) => sum + Math.max(0, over), 0);
+  return most / kvPerUnit(fitted, contextLength);
 }

@@ -6,7 +6,13 @@ import { describe, expect, it } from "vitest";
 import { isJaugeError, type JaugeError } from "../../src/errors.js";
 import type { ModelPlan } from "../../src/plan/model-plan.js";
 import { kvTypes } from "../../src/plan/plan.js";
-import { type Circumstances, readSavedPlan, refuseChanged, savePlan } from "../../src/plan/saved-plan.js";
+import {
+  type Circumstances,
+  readSavedPlan,
+  refuseChanged,
+  refuseContradiction,
+  savePlan,
+} from "../../src/plan/saved-plan.js";
 import {
   gptOssOn64,
   llama3bOnCpu,
@@ -224,6 +230,40 @@ describe("a saved plan", () => {
     writeFileSync(path, content);
     const error = await failure(() => readSavedPlan(path));
     expect(error).toMatchObject({ code: "json-invalid", facts: { source: path } });
+  });
+
+  const sound = (changes: Partial<ModelPlan> = {}): ModelPlan => {
+    const plan = llama70bOn64();
+    const bytes = plan.placement.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    return { ...plan, model: { ...plan.model, bytes }, ...changes };
+  };
+  const { placement, settings } = sound();
+
+  it("that agrees with itself is sound", () => {
+    refuseContradiction(sound(), path);
+  });
+
+  it.each<[string, Partial<ModelPlan>, string]>([
+    [
+      "a tensor on a device that it does not have",
+      { placement: placement.with(3, { ...placement[3]!, on: "CUDA9" }) },
+      "placement.3.on",
+    ],
+    [
+      "a tensor of another size",
+      { placement: placement.with(3, { ...placement[3]!, bytes: 1 }) },
+      "placement",
+    ],
+    ["a tensor less", { placement: placement.slice(1) }, "placement"],
+    ["other threads than the engine's", { settings: { ...settings, threads: 0 } }, "settings.threads"],
+    [
+      "another context than the engine's",
+      { settings: { ...settings, contextLength: 1 } },
+      "settings.contextLength",
+    ],
+  ])("is refused with %s", async (_, changes, field) => {
+    const error = await failure(async () => refuseContradiction(sound(changes), path));
+    expect(error).toMatchObject({ code: "plan-file-invalid", facts: { path, field } });
   });
 
   it("says which file cannot be read or written", async () => {

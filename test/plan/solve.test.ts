@@ -312,6 +312,20 @@ describe("a plan", () => {
     expect(fitted.plan.kvTypeK).toBe("f16");
   });
 
+  test("for context is never shorter with more memory, nor than for a chat", async () => {
+    let before = 0;
+    for (const host of [136e6, 138e6, 140e6, 143e6, 146e6, 150e6, 155e6, 165e6, 180e6]) {
+      const lengthFor = async (objective: "chat" | "context") => {
+        const { fitted } = await planned({ ...small, kvHeads: 8 }, { host, devices: [] }, {}, objective);
+        return fits(fitted) ? fitted.plan.contextLength : 0;
+      };
+      const length = await lengthFor("context");
+      expect(length, `${host} bytes`).toBeGreaterThanOrEqual(Math.max(before, await lengthFor("chat")));
+      before = length;
+    }
+    expect(before).toBeGreaterThan(2048);
+  });
+
   test("for context finds the longest that fits, to one step", async () => {
     const { fitted } = await planned(small, { host: 190e6, devices: [] }, {}, "context");
     expect(fits(fitted)).toBe(true);
