@@ -74,6 +74,8 @@ const en = {
     ram: (f: { bytes: string }) => `${f.bytes} more RAM`,
     ramBudget: (f: { bytes: string }) => `a RAM budget that is ${f.bytes} larger: so much is free`,
     vram: (f: { bytes: string; device: string }) => `${f.bytes} more memory on ${f.device}`,
+    mapped: (f: { speed: string }) =>
+      `the file mapped, and its weights used as they lie: about ${f.speed} tokens/s`,
     disk: (f: { bytes: string; speed: string }) =>
       `reading ${f.bytes} from the disk for every token: about ${f.speed} tokens/s`,
   },
@@ -132,6 +134,7 @@ const fr: typeof en = {
     ram: (f) => `${f.bytes} de RAM de plus`,
     ramBudget: (f) => `un budget de RAM plus grand de ${f.bytes} : autant est libre`,
     vram: (f) => `${f.bytes} de mémoire de plus sur ${f.device}`,
+    mapped: (f) => `le fichier projeté, ses poids pris tels quels : environ ${f.speed} jetons/s`,
     disk: (f) => `lire ${f.bytes} du disque à chaque jeton : environ ${f.speed} jetons/s`,
   },
 };

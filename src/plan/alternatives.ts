@@ -4,14 +4,17 @@ import { formatBytes, formatDecimal } from "../units.js";
 import { diskBytesPerToken, readingDisk, rereadBytes } from "./disk.js";
 import { excessOf, type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
-import { canQuantiseKv, cellsMultiple, totalBytes } from "./memory.js";
+import { canQuantiseKv, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
 import type { Plan } from "./plan.js";
 import { predict } from "./predict.js";
-import { solve } from "./solve.js";
+import { longestWith, solveReadingDisk } from "./solve.js";
 import type { ModelSource } from "./source.js";
 
 const texts = localized(planTexts).alternatives;
+
+/** A context that is shorter is none to propose, tokens. */
+const leastContext = 512;
 
 /** The same model at another quantisation, best quality first; the source says how large it would be. */
 export interface Requantised {
@@ -38,10 +41,11 @@ export function shortfallsOf(
  */
 export async function alternativesOf(
   request: SolveRequest,
-  { fitter, fitted, wanted }: Solved,
+  solved: Solved,
   requantised: readonly Requantised[],
 ): Promise<Alternative[]> {
   const { layout, machine } = request;
+  const { fitter, fitted, wanted } = solved;
   const needed = (one: Fitted) => one.memory.reduce((sum, place) => sum + totalBytes(place), 0);
   const before = needed(fitted);
   const tryWith = (changes: Partial<Plan>, source?: ModelSource): { saves: number } | undefined => {
@@ -52,9 +56,10 @@ export async function alternativesOf(
   };
   const found: Alternative[] = [];
 
-  const shorter = longestThatFits(wanted.contextLength, (contextLength) => tryWith({ contextLength }));
-  if (shorter) {
-    const { contextLength, saves } = shorter;
+  const shorter = await longestWith(request, fitter, wanted, wanted.contextLength - 1);
+  if (shorter && shorter.fitter.settings.contextLength >= leastContext) {
+    const { contextLength } = shorter.fitter.settings;
+    const saves = before - needed(shorter.fitted);
     const facts = { tokens: String(contextLength), bytes: formatBytes(saves) };
     found.push({
       kind: "context",
@@ -85,27 +90,9 @@ export async function alternativesOf(
   }
   found.push(...moreMemory(request, fitted));
   // Only what RAM lacks can be read from the disk instead.
-  const reading = fitted.over[0]! > 0 && !machine.rereadsWeights && (await disk(request));
+  const reading = fitted.over[0]! > 0 && !machine.rereadsWeights && (await disk(request, solved));
   if (reading) found.push(reading);
   return found;
-}
-
-/** The longest context below `wanted` that fits, at least 512 tokens. */
-function longestThatFits(
-  wanted: number,
-  tryWith: (contextLength: number) => { saves: number } | undefined,
-): { contextLength: number; saves: number } | undefined {
-  let [low, high] = [2, Math.floor((wanted - 1) / cellsMultiple)];
-  let best: { contextLength: number; saves: number } | undefined;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const result = tryWith(middle * cellsMultiple);
-    if (result) {
-      best = { contextLength: middle * cellsMultiple, ...result };
-      low = middle + 1;
-    } else high = middle - 1;
-  }
-  return best;
 }
 
 function moreMemory({ machine }: SolveRequest, fitted: Fitted): Alternative[] {
@@ -124,16 +111,18 @@ function moreMemory({ machine }: SolveRequest, fitted: Fitted): Alternative[] {
 }
 
 /** What reading the disk for each token would do, with the plan that `--allow-disk` leads to. */
-async function disk(request: SolveRequest): Promise<Alternative | undefined> {
+async function disk(request: SolveRequest, solved: Solved): Promise<Alternative | undefined> {
   const other = readingDisk(request);
   if (!other) return undefined;
-  const { fitted } = await solve(other);
+  const { fitted } = await solveReadingDisk(other, solved);
   if (!fits(fitted)) return undefined;
   const { machine, layout } = request;
   const [over] = excessOf(fitted.memory, [machine.budgets.host], machine.facts);
   const bytes = diskBytesPerToken(rereadBytes(over!, fitted, layout), fitted, layout);
   const { decodeTokensPerSecond } = predict(fitted.models, fitted.placement, machine.facts, bytes);
   const speed = formatDecimal(decodeTokensPerSecond, decodeTokensPerSecond < 1 ? 2 : 1);
+  // Weights that are not laid out anew take less: that alone may do.
+  if (bytes === 0) return { kind: "load-mode", text: texts.mapped({ speed }), flags: "-lm mmap" };
   return {
     kind: "disk",
     text: texts.disk({ bytes: formatBytes(bytes), speed }),

@@ -18,7 +18,7 @@ import type {
   PlannedSettings,
   WeightKinds,
 } from "./model-plan.js";
-import { isMapped, streamFromRows, streams } from "./plan.js";
+import { isMapped, streamFromRows } from "./plan.js";
 import { predict } from "./predict.js";
 
 const texts = localized(planTexts);
@@ -207,7 +207,8 @@ function notesOf({ solved, request }: Description): string[] {
     );
   }
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
-  if (hasHostLayers && streams(plan)) notes.push(isMapped(plan) ? texts.streamedMapped : texts.streamed);
+  if (fitted.models.prefill.cost(fitted.placement).streamedBytes > 0)
+    notes.push(isMapped(plan) ? texts.streamedMapped : texts.streamed);
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
   const unified = facts.devices.filter(({ unified, name }) => unified && plan.devices?.includes(name));
   for (const { name } of unified) notes.push(texts.unified({ device: name }));

@@ -148,7 +148,7 @@ export interface Shortfall {
 
 /** A way that would fit, and its price. */
 export interface Alternative {
-  kind: "context" | "kv-type" | "quantisation" | "memory" | "disk" | "micro-batch";
+  kind: "context" | "kv-type" | "quantisation" | "memory" | "disk" | "load-mode" | "micro-batch";
   /** One line for people, with the flag or the size. */
   text: string;
   /** Options to add, where it is a matter of options. */

@@ -128,13 +128,13 @@ class LayerTable {
     );
   }
 
-  /** The last `count` layers on the first device, whatever it holds. */
+  /** The last `count` layers on the first device, as little of them as can be, whatever it holds. */
   forced(count: number): Choice {
     const [device = host] = this.problem.order;
     const first = this.ways.length - count;
     return this.chosen(
       this.ways.map((_, layer) => (layer >= first ? device : host)),
-      { firstWhole: 0, hasOutput: true },
+      { firstWhole: this.ways.length, hasOutput: false },
     );
   }
 

@@ -102,7 +102,7 @@ const predicted = {
 } satisfies Shape<ModelPlan["predicted"]>;
 
 const alternative = {
-  kind: z.enum(["context", "kv-type", "quantisation", "memory", "disk", "micro-batch"]),
+  kind: z.enum(["context", "kv-type", "quantisation", "memory", "disk", "load-mode", "micro-batch"]),
   text: z.string(),
   flags: z.string().optional(),
   bytesSaved: z.number().optional(),

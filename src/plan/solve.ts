@@ -1,5 +1,6 @@
 import { bestThroughput } from "./batch.js";
 import { defaultFields } from "./defaults.js";
+import { mapped } from "./disk.js";
 import { type Fitted, Fitter, fits, nearlyFits, type Solved, type SolveRequest } from "./fit.js";
 import { canQuantiseKv, cellsMultiple } from "./memory.js";
 import { areDevicesCrowded, smallerMicroBatches, worthMore } from "./micro-batches.js";
@@ -39,6 +40,16 @@ async function withRoomOnDevices(request: SolveRequest, solved: Solved): Promise
   return best;
 }
 
+/**
+ * What `readingDisk` asks for: with all given up that takes memory and the person did not fix, since what is not in RAM is read
+ * for every token.
+ */
+export async function solveReadingDisk(request: SolveRequest, inMemory: Solved): Promise<Solved> {
+  const { settings } = inMemory.fitter;
+  const fitter = new Fitter(request, { ...settings, ...mapped }, inMemory.fitter);
+  return { fitted: await fitter.fit(), fitter, wanted: defaultFields(request) };
+}
+
 /** Gives up, one after another, what the person did not fix: the size of micro-batches, the context, KV precision. */
 async function concede(request: SolveRequest, first: Fitter, start: Solved): Promise<Solved> {
   let last: Fitter | undefined;
@@ -47,17 +58,34 @@ async function concede(request: SolveRequest, first: Fitter, start: Solved): Pro
     // The formulas with what was measured are near enough to tell what is far from fitting.
     if (!last.mayFit()) continue;
     const fitted = await last.fit();
-    if (fits(fitted)) return { fitted, fitter: last, wanted: start.wanted };
+    if (fits(fitted))
+      return withLargerMicroBatch(request, { fitted, fitter: last, wanted: start.wanted }, first);
   }
   // Nothing fits: what is missing is counted from the least that would be asked for.
   return last ? { fitted: await last.fit(), fitter: last, wanted: last.settings } : start;
 }
 
+/** What was given up later may leave room for what was given up first. */
+async function withLargerMicroBatch(request: SolveRequest, solved: Solved, first: Fitter): Promise<Solved> {
+  const { settings } = solved.fitter;
+  const larger = [solved.wanted.microBatch, ...microBatchSteps].filter((size) => size > settings.microBatch);
+  for (const microBatch of new Set(larger)) {
+    const fitter = new Fitter(request, { ...settings, microBatch }, first);
+    if (!fitter.mayFit()) continue;
+    const fitted = await fitter.fit();
+    if (fits(fitted)) return { ...solved, fitted, fitter };
+  }
+  return solved;
+}
+
+/** Smaller micro-batches that are tried where memory is short, largest first. */
+const microBatchSteps = [256, 128, 64];
+
 /** Settings that take less and less memory, the least loss first. */
 export function* concessions({ wishes, layout }: SolveRequest, wanted: Plan): Generator<Plan> {
   let settings = wanted;
   const microBatches =
-    wishes.microBatch === undefined ? [256, 128, 64].filter((size) => size < wanted.microBatch) : [];
+    wishes.microBatch === undefined ? microBatchSteps.filter((size) => size < wanted.microBatch) : [];
   for (const microBatch of microBatches.slice(0, 2)) {
     settings = { ...settings, microBatch };
     yield settings;
@@ -109,18 +137,21 @@ function settingsBesideContext(request: SolveRequest, wanted: Plan): Plan[] {
   return [wanted, ...concessions(fixed, wanted)];
 }
 
-/** The longest context that fits with such settings: what the formulas say, then proven, and corrected by what was measured. */
-async function longestWith(
+/**
+ * The longest context up to `most` that fits with such settings: what the formulas say, then proven, and corrected by what was
+ * measured. Undefined where none does.
+ */
+export async function longestWith(
   request: SolveRequest,
   start: Fitter,
   settings: Plan,
-  trained: number,
+  most: number,
 ): Promise<Pick<Solved, "fitted" | "fitter"> | undefined> {
-  const lengthOf = (units: number) => Math.min(trained, units * cellsMultiple);
+  const lengthOf = (units: number) => Math.min(most, units * cellsMultiple);
   const fitterFor = (units: number, from: Fitter) =>
     new Fitter(request, { ...settings, contextLength: lengthOf(units) }, from);
   // The longest that is known to fit, and the shortest that is not.
-  let [fitting, tooLong] = [0, Math.ceil(trained / cellsMultiple) + 1];
+  let [fitting, tooLong] = [0, Math.ceil(most / cellsMultiple) + 1];
   let units = 0;
   for (let above = tooLong; units + 1 < above; ) {
     const middle = (units + above) >> 1;
@@ -154,8 +185,8 @@ function kvPerUnit(fitted: Fitted, contextLength: number): number {
 
 /** Units of the context that a plan is over its budgets by, or has room for (negative), as far as its KV cache takes them. */
 function unitsOver(fitted: Fitted, contextLength: number): number {
-  const most = fits(fitted)
+  const bytes = fits(fitted)
     ? fitted.over.reduce((sum, over) => sum + over, 0)
     : fitted.over.reduce((sum, over) => sum + Math.max(0, over), 0);
-  return most / kvPerUnit(fitted, contextLength);
+  return bytes / kvPerUnit(fitted, contextLength);
 }

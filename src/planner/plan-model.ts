@@ -20,7 +20,7 @@ import type { JobProfile } from "../plan/job.js";
 import { layoutOf, type ModelLayout } from "../plan/layout.js";
 import type { ModelPlan, Objective } from "../plan/model-plan.js";
 import { isMapped, type Plan, simplePlan } from "../plan/plan.js";
-import { solve } from "../plan/solve.js";
+import { solve, solveReadingDisk } from "../plan/solve.js";
 import type { ModelSource } from "../plan/source.js";
 import type { HostMode } from "../plan/speed.js";
 import { adapterSizes } from "./adapter-sizes.js";
@@ -95,7 +95,7 @@ export async function planModel(request: PlanRequest): Promise<ModelPlan> {
     // The disk is far slower than all that can be given up instead.
     const onDisk = request.allowDisk && !fits(inMemorySolved.fitted) ? readingDisk(inMemory) : undefined;
     const solveRequest = onDisk ?? inMemory;
-    const solved = onDisk ? await solve(onDisk) : inMemorySolved;
+    const solved = onDisk ? await solveReadingDisk(onDisk, inMemorySolved) : inMemorySolved;
     return describePlan({
       request: solveRequest,
       solved,

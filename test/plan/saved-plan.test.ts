@@ -102,7 +102,15 @@ const engine = fc
 const alternative = fc
   .tuple(
     fc.record({
-      kind: fc.constantFrom("context", "kv-type", "quantisation", "memory", "disk", "micro-batch"),
+      kind: fc.constantFrom(
+        "context",
+        "kv-type",
+        "quantisation",
+        "memory",
+        "disk",
+        "load-mode",
+        "micro-batch",
+      ),
       text,
     }),
     fc.record({ flags: text, bytesSaved: bytes }, absent),
