@@ -9,10 +9,12 @@ if (locale === "fr") z.config(z.locales.fr());
 
 /** The value of a JSON text; `source` names it for people. Errors: `json-invalid`, with where it breaks. */
 export function parseJson(source: string, text: string): unknown {
+  // Some editors begin a file with a byte order mark.
+  const json = text.replace(/^\uFEFF/, "");
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch (cause) {
-    throw new JaugeError("json-invalid", { source, problem: problemOf(text, cause) }, { cause });
+    throw new JaugeError("json-invalid", { source, problem: problemOf(json, cause) }, { cause });
   }
 }
 
@@ -20,7 +22,7 @@ function problemOf(text: string, cause: unknown): string {
   const { message } = cause as SyntaxError;
   const position = /at position (\d+)/.exec(message)?.[1];
   if (text.trim() === "") return texts.empty;
-  if (position === undefined) return /end of JSON/.test(message) ? texts.ends : message;
+  if (position === undefined) return /end of JSON/.test(message) ? texts.ends : texts.other;
   const before = text.slice(0, Number(position)).split("\n");
   return texts.at({ line: before.length, column: before.at(-1)!.length + 1 });
 }

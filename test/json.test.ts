@@ -15,8 +15,13 @@ it.each([
   ['{"a": 1,\n "b" 2}', "it breaks at line 2, column 6"],
   ['{"a":\n', "it ends in the middle"],
   [" \n", "it is empty"],
+  ["\u0000\u0001", "it holds something else"],
 ])("says where %j breaks", (text, problem) => {
   expect(problemOf(text)).toEqual({ source: "plan.json", problem });
+});
+
+it("reads a text behind a byte order mark", () => {
+  expect(parseJson("plan.json", '\uFEFF{"a": 1}')).toEqual({ a: 1 });
 });
 
 it("says of a field that it is missing, or what is there instead", () => {

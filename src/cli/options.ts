@@ -1,3 +1,4 @@
+import { limits } from "../plan/check.js";
 import { objectives } from "../plan/model-plan.js";
 import { kvTypes } from "../plan/plan.js";
 import { list, type OptionSpec, toggle, type Values, value } from "./option-spec.js";
@@ -38,17 +39,17 @@ export const modelOptions = {
   overrideTensor: list("--override-tensor <PATTERN=DEVICE,...>", tensorPlacements, ["-ot"]),
   cpuMoe: toggle("--cpu-moe", ["-cmoe"]),
   nCpuMoe: value("--n-cpu-moe <N>", integer(0, 100_000), ["-ncmoe"]),
-  threads: value("-t, --threads <N>", integer(-1, 4096)),
-  threadsBatch: value("--threads-batch <N>", integer(-1, 4096), ["-tb"]),
+  threads: value("-t, --threads <N>", integer(-1, limits.threads[1])),
+  threadsBatch: value("--threads-batch <N>", integer(-1, limits.threadsBatch[1]), ["-tb"]),
   batchSize: value("-b, --batch-size <N>", integer(1, most)),
-  ubatchSize: value("--ubatch-size <N>", integer(1, most), ["-ub"]),
+  ubatchSize: value("--ubatch-size <N>", integer(...limits.microBatch), ["-ub"]),
   cacheTypeK: value("--cache-type-k <TYPE>", oneOf(kvTypes), ["-ctk"]),
   cacheTypeV: value("--cache-type-v <TYPE>", oneOf(kvTypes), ["-ctv"]),
   flashAttn: {
     ...value("--flash-attn <on|off|auto>", oneOf(["on", "off", "auto"]), ["-fa"]),
     bareOr: ["on", "off", "auto"],
   },
-  parallel: value("--parallel <N>", integer(1, 256), ["-np"]),
+  parallel: value("--parallel <N>", integer(...limits.sequences), ["-np"]),
   kvUnified: toggle("--kv-unified", ["-kvu"], { flags: "--no-kv-unified", aliases: ["-no-kvu"] }),
   kvOffload: toggle("--kv-offload", ["-kvo"], { flags: "--no-kv-offload", aliases: ["-nkvo"] }),
   opOffload: toggle("--op-offload", [], { flags: "--no-op-offload", aliases: [] }),

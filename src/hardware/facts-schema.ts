@@ -92,7 +92,10 @@ const device = z
     freeBytes: bytes,
     runtimeBytes: bytes,
     unified: z.boolean(),
-    alignmentBytes: z.int().positive(),
+    alignmentBytes: z
+      .int()
+      .positive()
+      .refine((size) => Number.isInteger(Math.log2(size)), problems.powerOfTwo),
     speed: computeSpeed,
     link: z.strictObject({ toDevice: copySpeed, toHost: copySpeed, crossingSeconds: seconds }),
     power: power.optional(),

@@ -27,6 +27,7 @@ export const hardwareErrors = { en, fr };
 /** What is wrong with a field of a hardware file, beside what zod says itself. */
 export const hardwareProblems = {
   en: {
+    powerOfTwo: "is no power of two",
     oneForEachRow: "one for each of rows",
     oneForEachSize: "one for each of headSizes",
     growing: "each greater than the one before",
@@ -35,6 +36,7 @@ export const hardwareProblems = {
     differentNames: "two devices of the same name",
   },
   fr: {
+    powerOfTwo: "n'est pas une puissance de deux",
     oneForEachRow: "un pour chaque élément de rows",
     oneForEachSize: "un pour chaque élément de headSizes",
     growing: "chacun plus grand que le précédent",

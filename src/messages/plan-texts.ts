@@ -60,6 +60,18 @@ const en = {
   decodeTooSmall: (f: { sequences: number; rows: number }) =>
     `the CPU computes ${f.sequences} tokens at a time with the weights in RAM: from ${f.rows} on they could be streamed to the device`,
   unknownSetting: "there is no such setting",
+  noDevice: "this machine has no device for a VRAM budget: all is in RAM",
+  /** Why a setting of the engine is none. */
+  settings: {
+    notWhole: (f: { value: number; least: number; most: number }) =>
+      `${f.value} is not a whole number from ${f.least} to ${f.most}`,
+    tooManyCells: "sequences × contextLength is over 2³¹",
+    noMultiple: (f: { sequences: number; tokens: number }) =>
+      `embeddings need a multiple of the ${f.sequences} sequences, not ${f.tokens}`,
+    noneOf: (f: { value: string; names: string }) => `${f.value} is none of ${f.names}`,
+    needsFlashAttention: (f: { type: string }) => `${f.type} needs flash attention, which is off`,
+    noPattern: (f: { pattern: string }) => `${f.pattern} is not a regular expression`,
+  },
   spaceTaken: (f: { device: string; taken: string; left: string }) =>
     `another program took ${f.taken} on ${f.device}: ${f.left} are left there (--yield makes room)`,
   yields: (f: { device: string; taken: string; left: string }) =>
@@ -122,6 +134,15 @@ const fr: typeof en = {
   decodeTooSmall: (f) =>
     `le processeur calcule ${f.sequences} jetons à la fois avec les poids en RAM : à partir de ${f.rows}, ils pourraient être transmis au périphérique`,
   unknownSetting: "ce réglage n'existe pas",
+  noDevice: "cette machine n'a pas de périphérique pour un budget de VRAM : tout est en RAM",
+  settings: {
+    notWhole: (f) => `${f.value} n'est pas un nombre entier de ${f.least} à ${f.most}`,
+    tooManyCells: "séquences × contexte dépasse 2³¹",
+    noMultiple: (f) => `les vecteurs demandent un multiple des ${f.sequences} séquences, pas ${f.tokens}`,
+    noneOf: (f) => `${f.value} n'est pas parmi ${f.names}`,
+    needsFlashAttention: (f) => `${f.type} demande flash attention, qui est coupé`,
+    noPattern: (f) => `${f.pattern} n'est pas une expression régulière`,
+  },
   spaceTaken: (f) =>
     `un autre programme a pris ${f.taken} sur ${f.device} : il y reste ${f.left} (--yield fait de la place)`,
   yields: (f) => `un autre programme a pris ${f.taken} sur ${f.device} : passage à un plan plus petit`,

@@ -79,7 +79,8 @@ function itemsOf(text: string): string[] {
       before !== undefined &&
       !joined &&
       /(^|=|-)\s*\d{1,6}$/.test(before) &&
-      /^\d+\s*([kmgt]?i?[bo]|%)\s*$/i.test(part);
+      // Three digits may be thousands: `12,000MB` is refused rather than read as 12 MB.
+      /^(?!\d{3}(?!\d))\d+\s*([kmgt]?i?[bo]|%)\s*$/i.test(part);
     if (continues) items[items.length - 1] = `${before}.${part}`;
     else items.push(part.trim());
     joined = continues;

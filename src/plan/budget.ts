@@ -29,6 +29,8 @@ export interface Budgets {
   devices: Record<string, number>;
   host: number;
   clamped: ClampedBudget[];
+  /** A budget was given for devices, and there is none. */
+  isWithoutDevice?: true;
 }
 
 export interface ClampedBudget {
@@ -72,7 +74,11 @@ export function resolveBudgets(wishes: BudgetWishes, facts: HardwareFacts): Budg
     const budget = lessReserve(deviceFree, totalBytes, deviceReserve);
     return [name, unified ? Math.min(budget, hostBudget) : budget];
   });
-  return { devices: Object.fromEntries(budgets), host: hostBudget, clamped };
+  const isWithoutDevice = wishes.vram !== undefined && devices.length === 0;
+  return {
+    ...{ devices: Object.fromEntries(budgets), host: hostBudget, clamped },
+    ...(isWithoutDevice && { isWithoutDevice }),
+  };
 }
 
 /**

@@ -67,6 +67,7 @@ export function describePlan(description: Description): ModelPlan {
     alternatives: description.alternatives,
     warnings: [
       ...budgets.clamped.map(clampedNote),
+      ...(budgets.isWithoutDevice ? [texts.noDevice] : []),
       ...warningsOf(description),
       ...(reread > 0 ? [texts.overflow({ bytes: formatBytes(reread) })] : []),
     ],

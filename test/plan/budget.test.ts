@@ -106,6 +106,8 @@ describe("budgets as written", () => {
         "",
         "11",
         "11,5",
+        // Thousands, or a fraction: who knows.
+        "12,000MB",
         "-1GB",
         "1e9",
         "101%",
