@@ -23,6 +23,18 @@ export function formatDecimal(value: number, digits: number): string {
   return locale === "fr" ? text.replace(".", ",") : text;
 }
 
+/** A whole number for people, in groups of three digits: `8,192`, `8 192`. */
+export function formatWhole(count: number): string {
+  return new Intl.NumberFormat(locale).format(count);
+}
+
+/** A large number for people, in its largest unit: `68.98 B`, `15.2 M`; in French `68,98 Md`. */
+export function formatCount(count: number): string {
+  if (count >= 1e9) return `${formatDecimal(count / 1e9, 2)} ${locale === "fr" ? "Md" : "B"}`;
+  if (count >= 1e6) return `${formatDecimal(count / 1e6, 1)} M`;
+  return formatWhole(count);
+}
+
 /** Decimal units, as disks and cards are sold, largest first; a French byte is an octet. */
 const sizes = [
   { bytes: 1e12, digits: 2, name: locale === "fr" ? "To" : "TB" },

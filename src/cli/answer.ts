@@ -34,7 +34,8 @@ export async function answerOnce(
       `${JSON.stringify(contract(result, reportedStats(result.stats, memory, model.modelPlan, await model.peakMemory())))}\n`,
     );
   else noteEnd(result);
-  if (values.stats) for (const line of [...speedLines(result.stats), ...memoryLines(memory)]) note(line);
+  if (values.stats)
+    for (const line of [...speedLines(result.stats), ...memoryLines(memory, model.modelPlan)]) note(line);
   if (signal.aborted) process.exitCode = exitCodes.interrupted;
 }
 

@@ -56,7 +56,7 @@ const commands: Record<keyof typeof texts.commands, ChatCommand> = {
 
   async stats(chat) {
     const speed = chat.lastStats ? speedLines(chat.lastStats) : [texts.noAnswerYet];
-    note([...speed, ...memoryLines(await chat.model.memory())].join("\n"));
+    note([...speed, ...memoryLines(await chat.model.memory(), chat.model.modelPlan)].join("\n"));
   },
 
   help() {

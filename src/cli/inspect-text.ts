@@ -3,7 +3,7 @@ import type { ModelFile } from "../gguf/model-file.js";
 import type { ModelOutline, WeightBytes } from "../gguf/outline.js";
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
-import { formatBytes, formatDecimal } from "../units.js";
+import { formatBytes, formatCount } from "../units.js";
 import type { Inspection } from "./inspection.js";
 
 const texts = localized(inspectMessages);
@@ -160,12 +160,6 @@ function showValue(entry: WritableValue): string {
 export function visible(text: string): string {
   const line = text.replace(/\s+/g, " ").replace(/\p{C}/gu, "�");
   return line.length > longestValue ? `${line.slice(0, longestValue)}…` : line;
-}
-
-export function formatCount(count: number): string {
-  if (count >= 1e9) return `${formatDecimal(count / 1e9, 2)} B`;
-  if (count >= 1e6) return `${formatDecimal(count / 1e6, 1)} M`;
-  return `${count}`;
 }
 
 function runs<T>(values: readonly T[]): { value: T; count: number }[] {

@@ -2,7 +2,7 @@ import { thisMachine } from "../hardware/facts.js";
 import { localized } from "../messages/locale.js";
 import { planViewMessages } from "../messages/plan-view.js";
 import type { ModelPlan } from "../plan/model-plan.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatCount } from "../units.js";
 import { type Canvas, fitted, memoryBars } from "./plan-bars.js";
 import { formatDuration, formatNumber, formatSpeed, placeName, visible } from "./plan-format.js";
 import { layerStrip } from "./plan-strip.js";
@@ -148,10 +148,4 @@ function wrapped(text: string, width: number, first: string, others: string): st
   return pack(text.split(" "), " ", width - first.length).map(
     (line, index) => `${index === 0 ? first : others}${line}`,
   );
-}
-
-function formatCount(count: number): string {
-  if (count >= 1e9) return `${formatNumber(count / 1e9, 2)} B`;
-  if (count >= 1e6) return `${formatNumber(count / 1e6, 1)} M`;
-  return formatNumber(count);
 }

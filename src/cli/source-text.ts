@@ -1,7 +1,7 @@
 import { inspectMessages } from "../messages/inspect.js";
 import { localized } from "../messages/locale.js";
-import { formatBytes } from "../units.js";
-import { formatCount, metadataRows, table, typeRows, visible } from "./inspect-text.js";
+import { formatBytes, formatCount } from "../units.js";
+import { metadataRows, table, typeRows, visible } from "./inspect-text.js";
 import type { SourceInspection } from "./source-inspection.js";
 
 const texts = localized(inspectMessages);

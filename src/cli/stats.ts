@@ -4,6 +4,7 @@ import { localized } from "../messages/locale.js";
 import type { ModelPlan } from "../plan/model-plan.js";
 import type { MemoryUse } from "../plan/plan.js";
 import { formatBytes, formatDecimal } from "../units.js";
+import { placeName } from "./plan-format.js";
 import { columns } from "./terminal.js";
 
 const { stats: texts } = localized(cliMessages);
@@ -90,18 +91,21 @@ export function speedLines(stats: GenerationStats): string[] {
 }
 
 /** What each device holds, for people. */
-export function memoryLines(memory: readonly MemoryUse[]): string[] {
-  return columns(
-    memory.map((use) => [
-      texts.memory({ device: use.device }),
-      formatBytes(allocated(use)),
+export function memoryLines(memory: readonly MemoryUse[], { devices, host }: ModelPlan): string[] {
+  const rows = memory.map((use) => {
+    const runtime = [...devices, host].find(({ name }) => name === use.device)?.breakdown.runtime ?? 0;
+    return [
+      texts.memory({ device: placeName(use.device) }),
+      formatBytes(allocated(use) + runtime),
       texts.memoryParts({
         weights: formatBytes(use.weightsBytes),
         kv: formatBytes(use.kvBytes),
         compute: formatBytes(use.computeBytes),
+        runtime: formatBytes(runtime),
       }),
-    ]),
-  );
+    ];
+  });
+  return columns(rows);
 }
 
 function allocated(use: MemoryUse): number {

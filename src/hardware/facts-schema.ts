@@ -109,6 +109,7 @@ const device = z
 export const hardwareFile = z.strictObject({
   name: z.string().min(1),
   origin: z.enum(["measured", "profile", "assumed"]).default("profile"),
+  disturbed: z.number().min(0).max(1).optional(),
   host,
   devices: z
     .array(device)

@@ -10,6 +10,8 @@ export interface HardwareFacts {
   name: string;
   /** `measured` by the doctor here, `profile` from published figures, `assumed` where nothing was measured yet. */
   origin: "measured" | "profile" | "assumed";
+  /** Share of the processors that other programs took while speeds were measured, where that was much. */
+  disturbed?: number;
   host: HostFacts;
   /** Devices that tensors can be placed on, in ggml's order. The CPU is the host, not one of these. */
   devices: DeviceFacts[];

@@ -91,8 +91,8 @@ const en = {
     speed: (f: { speed: string }) => `${f.speed} tokens/s`,
     accepted: (f: { accepted: number; tried: number }) =>
       `${f.accepted} of ${f.tried} guessed tokens were right`,
-    memoryParts: (f: { weights: string; kv: string; compute: string }) =>
-      `weights ${f.weights}, KV cache ${f.kv}, compute ${f.compute}`,
+    memoryParts: (f: { weights: string; kv: string; compute: string; runtime: string }) =>
+      `weights ${f.weights}, KV cache ${f.kv}, compute ${f.compute}, runtime ${f.runtime}`,
   },
   chat: {
     embedded:
@@ -236,7 +236,7 @@ const fr: typeof en = {
     tokens: (f) => `${f.tokens} jetons${f.cached > 0 ? ` (${f.cached} déjà en cache)` : ""}`,
     speed: (f) => `${f.speed} jetons/s`,
     accepted: (f) => `${f.accepted} jetons devinés justes sur ${f.tried}`,
-    memoryParts: (f) => `poids ${f.weights}, cache KV ${f.kv}, calcul ${f.compute}`,
+    memoryParts: (f) => `poids ${f.weights}, cache KV ${f.kv}, calcul ${f.compute}, exécution ${f.runtime}`,
   },
   chat: {
     embedded:

@@ -31,6 +31,8 @@ const en = {
   kvType: (f: { type: string }) => `KV cache in ${f.type}: f16 does not fit the budgets`,
   streamed: "large batches are computed on the device with weights streamed from pinned RAM",
   streamedMapped: "large batches are computed on the device with weights streamed from the mapped file",
+  layersInRam: (f: { bytes: string }) =>
+    `${f.bytes} of the layers that you put on devices stay in RAM: there is no room for them`,
   repacked: "weights in RAM are laid out for the CPU's own kernels: faster here than streaming them",
   unified: (f: { device: string }) =>
     `the memory of ${f.device} is RAM: what it takes counts in both budgets`,
@@ -41,6 +43,8 @@ const en = {
   overflow: (f: { bytes: string }) =>
     `${f.bytes} do not fit into RAM and are read from the disk again and again`,
   assumed: "speeds are assumed, not measured here: run jauge doctor",
+  disturbed: (f: { percent: number }) =>
+    `other programs took ${f.percent} % of the processor while speeds were measured: run jauge doctor --force when they are done`,
   /** Why so many sequences run at once. */
   width: {
     speed: (f: WidthFacts) => `${atOnce(f)}: ${f.next} would not be faster`,
@@ -81,8 +85,8 @@ const en = {
     kvType: (f: { bytes: string }) => `a KV cache in q8_0 (saves ${f.bytes}, hardly changes answers)`,
     microBatch: (f: { tokens: number; bytes: string }) =>
       `micro-batches of ${f.tokens} tokens (saves ${f.bytes}, prompts are read more slowly)`,
-    quantisation: (f: { mix: string; size: string; bytes: string }) =>
-      `the model at ${f.mix}: ${f.size} (saves ${f.bytes}, costs quality)`,
+    quantisation: (f: { mix: string; size: string; bytes: string; needsImportanceMatrix: boolean }) =>
+      `the model at ${f.mix}: ${f.size} (saves ${f.bytes}, costs ${f.needsImportanceMatrix ? "much quality, needs an importance matrix" : "quality"})`,
     ram: (f: { bytes: string }) => `${f.bytes} more RAM`,
     ramBudget: (f: { bytes: string }) => `a RAM budget that is ${f.bytes} larger: so much is free`,
     vram: (f: { bytes: string; device: string }) => `${f.bytes} more memory on ${f.device}`,
@@ -111,12 +115,16 @@ const fr: typeof en = {
   streamed: "les grands lots sont calculés sur le périphérique, les poids lus depuis la RAM verrouillée",
   streamedMapped:
     "les grands lots sont calculés sur le périphérique, les poids lus depuis le fichier projeté",
+  layersInRam: (f) =>
+    `${f.bytes} des couches que vous mettez sur des périphériques restent en RAM : il n'y a pas la place`,
   repacked: "les poids en RAM sont rangés pour les noyaux du CPU : plus rapide ici que de les transférer",
   unified: (f) => `la mémoire de ${f.device} est de la RAM : ce qu'il prend compte dans les deux budgets`,
   deviceUnused: (f) => `${f.device} reste vide : ce qui y tient n'irait pas plus vite`,
   deviceTooSmall: (f) => `${f.device} reste vide : de ses ${f.bytes}, le moteur seul prendrait ${f.needed}`,
   overflow: (f) => `${f.bytes} ne tiennent pas en RAM et sont relus du disque sans cesse`,
   assumed: "les vitesses sont supposées, pas mesurées ici : lancez jauge doctor",
+  disturbed: (f) =>
+    `d'autres programmes prenaient ${f.percent} % du processeur pendant la mesure des vitesses : relancez jauge doctor --force quand ils ont fini`,
   width: {
     speed: (f) => `${aLaFois(f)} : ${f.next} n'iraient pas plus vite`,
     memory: (f) => `${aLaFois(f)} : ${f.next} ne tiennent pas, ou seulement de façons qui gagnent peu`,
@@ -151,7 +159,8 @@ const fr: typeof en = {
     kvType: (f) => `un cache KV en q8_0 (économise ${f.bytes}, change à peine les réponses)`,
     microBatch: (f) =>
       `des micro-lots de ${f.tokens} jetons (économise ${f.bytes}, les invites sont lues plus lentement)`,
-    quantisation: (f) => `le modèle en ${f.mix} : ${f.size} (économise ${f.bytes}, coûte en qualité)`,
+    quantisation: (f) =>
+      `le modèle en ${f.mix} : ${f.size} (économise ${f.bytes}, coûte ${f.needsImportanceMatrix ? "beaucoup de qualité, demande une matrice d'importance" : "en qualité"})`,
     ram: (f) => `${f.bytes} de RAM de plus`,
     ramBudget: (f) => `un budget de RAM plus grand de ${f.bytes} : autant est libre`,
     vram: (f) => `${f.bytes} de mémoire de plus sur ${f.device}`,

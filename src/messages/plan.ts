@@ -1,4 +1,4 @@
-import { formatBytes } from "../units.js";
+import { formatBytes, formatWhole } from "../units.js";
 import type { ErrorText } from "./error-text.js";
 
 const isBareNumber = (text: string) => /^\d+([.,]\d+)?$/.test(text);
@@ -36,7 +36,7 @@ const en = {
       ...f.shortfalls.map(
         (one) =>
           `  ${placeName(one.device)}: needs ${formatBytes(one.neededBytes)} of ${formatBytes(one.budgetBytes)}, ` +
-          `${formatBytes(one.missingBytes)} (${one.missingBytes} bytes) too much`,
+          `${formatBytes(one.missingBytes)} (${formatWhole(one.missingBytes)} bytes) too much`,
       ),
     ].join("\n"),
     fix: `Any of these would fit:${f.alternatives.map((text) => `\n  ${text}`).join("")}`,
@@ -96,7 +96,7 @@ const fr: { [Code in keyof typeof en]: (typeof en)[Code] } = {
       ...f.shortfalls.map(
         (one) =>
           `  ${placeName(one.device)} : il faut ${formatBytes(one.neededBytes)} sur ${formatBytes(one.budgetBytes)}, ` +
-          `${formatBytes(one.missingBytes)} (${one.missingBytes} octets) de trop`,
+          `${formatBytes(one.missingBytes)} (${formatWhole(one.missingBytes)} octets) de trop`,
       ),
     ].join("\n"),
     fix: `Chacune de ces voies tiendrait :${f.alternatives.map((text) => `\n  ${text}`).join("")}`,

@@ -1,6 +1,6 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
-import { formatBytes, formatDecimal } from "../units.js";
+import { formatBytes, formatDecimal, formatWhole } from "../units.js";
 import { diskBytesPerToken, readingDisk, rereadBytes } from "./disk.js";
 import { excessOf, type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
@@ -19,6 +19,7 @@ const leastContext = 512;
 /** The same model at another quantisation, best quality first; the source says how large it would be. */
 export interface Requantised {
   mix: string;
+  needsImportanceMatrix: boolean;
   source: () => ModelSource;
 }
 
@@ -60,7 +61,7 @@ export async function alternativesOf(
   if (shorter && shorter.fitter.settings.contextLength >= leastContext) {
     const { contextLength } = shorter.fitter.settings;
     const saves = before - needed(shorter.fitted);
-    const facts = { tokens: String(contextLength), bytes: formatBytes(saves) };
+    const facts = { tokens: formatWhole(contextLength), bytes: formatBytes(saves) };
     found.push({
       kind: "context",
       text: texts.context(facts),
@@ -79,12 +80,13 @@ export async function alternativesOf(
     const text = texts.microBatch({ tokens: 128, bytes: formatBytes(smallBatch.saves) });
     found.push({ kind: "micro-batch", text, flags: "-ub 128", bytesSaved: smallBatch.saves });
   }
-  for (const { mix, source } of requantised) {
+  for (const { mix, needsImportanceMatrix, source } of requantised) {
     const other = source();
     if (other.outline.bytes.total >= layout.source.outline.bytes.total) continue;
     const result = tryWith({}, other);
     if (!result) continue;
-    const facts = { mix, size: formatBytes(other.outline.bytes.total), bytes: formatBytes(result.saves) };
+    const size = formatBytes(other.outline.bytes.total);
+    const facts = { mix, size, bytes: formatBytes(result.saves), needsImportanceMatrix };
     found.push({ kind: "quantisation", text: texts.quantisation(facts), bytesSaved: result.saves });
     break;
   }

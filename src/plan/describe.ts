@@ -1,6 +1,6 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
-import { formatBytes } from "../units.js";
+import { formatBytes, formatWhole } from "../units.js";
 import { shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
@@ -180,9 +180,13 @@ function warningsOf({ solved, request }: Description): string[] {
   const trained = request.layout.source.outline.contextLength;
   const notes: string[] = [];
   if (trained !== undefined && plan.contextLength > trained)
-    notes.push(texts.beyondTrained({ tokens: String(plan.contextLength), trained: String(trained) }));
+    notes.push(
+      texts.beyondTrained({ tokens: formatWhole(plan.contextLength), trained: formatWhole(trained) }),
+    );
   if (plan.contextLength < wanted.contextLength)
-    notes.push(texts.context({ tokens: String(plan.contextLength), wanted: String(wanted.contextLength) }));
+    notes.push(
+      texts.context({ tokens: formatWhole(plan.contextLength), wanted: formatWhole(wanted.contextLength) }),
+    );
   if (plan.microBatch < wanted.microBatch) notes.push(texts.microBatch({ tokens: plan.microBatch }));
   if (plan.kvTypeK !== wanted.kvTypeK && (request.objective !== "batch" || plan.embeddings))
     notes.push(texts.kvType({ type: plan.kvTypeK }));
@@ -210,11 +214,24 @@ function notesOf({ solved, request }: Description): string[] {
   const hasHostLayers = fitted.memory[0]!.weights > 0 && plan.devices?.length;
   if (fitted.models.prefill.cost(fitted.placement).streamedBytes > 0)
     notes.push(isMapped(plan) ? texts.streamedMapped : texts.streamed);
+  const left = request.wishes.gpuLayers === undefined ? 0 : bytesInRam(request.layout, fitted.placement);
+  if (left > 0) notes.push(texts.layersInRam({ bytes: formatBytes(left) }));
   if (hasHostLayers && fitted.mode === "repacked") notes.push(texts.repacked);
   const unified = facts.devices.filter(({ unified, name }) => unified && plan.devices?.includes(name));
   for (const { name } of unified) notes.push(texts.unified({ device: name }));
   if (facts.origin === "assumed") notes.push(texts.assumed);
+  else if (facts.disturbed !== undefined)
+    notes.push(texts.disturbed({ percent: Math.round(100 * facts.disturbed) }));
   return notes;
+}
+
+/** Bytes of layers on devices that are on the host. */
+function bytesInRam({ layers }: ModelLayout, placement: Placement): number {
+  return placement.layers.reduce((sum, { on, parts }, layer) => {
+    if (on === host) return sum;
+    const inRam = layers[layer]!.filter((_, index) => parts[index] === host);
+    return inRam.reduce((total, { bytes }) => total + bytes, sum);
+  }, 0);
 }
 
 /** How a batch is computed, and why so. */

@@ -153,6 +153,7 @@ const file = z.object({
     method: z.number(),
   }),
   calibration: z.object({
+    disturbed: rate.optional(),
     host: speed,
     devices: z.record(
       z.string(),

@@ -124,8 +124,17 @@ function tried(wanted: Wanted, parts: MeasuredParts): Wanted {
 }
 
 async function measureAll(devices: readonly Device[], options: DoctorOptions) {
-  const parts = await measureParts(devices, options, false);
-  const calibration: Calibration = { ...calibrationOf(parts), ...(await diskSpeed(options)) };
+  let disturbed: number | undefined;
+  const onDisturbed = (share: number) => {
+    disturbed = share;
+    options.onDisturbed?.(share);
+  };
+  const parts = await measureParts(devices, { ...options, onDisturbed }, false);
+  const calibration: Calibration = {
+    ...calibrationOf(parts),
+    ...(await diskSpeed(options)),
+    ...(disturbed !== undefined && { disturbed }),
+  };
   return { calibration, parts };
 }
 

@@ -24,6 +24,8 @@ export interface Calibration {
   hostRuntimeBytes: number;
   /** Sequential read speed of the disk that holds the models. */
   diskBytesPerSecond?: number;
+  /** Share of the processors that other programs took while all this was measured, where that was much. */
+  disturbed?: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export function factsOf(devices: readonly Device[], calibration?: Calibration): 
   return {
     name: thisMachine,
     origin: isMeasured ? "measured" : "assumed",
+    ...(calibration?.disturbed !== undefined && { disturbed: calibration.disturbed }),
     host: {
       description: cpu.description,
       totalBytes: memory.totalBytes,

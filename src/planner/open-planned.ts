@@ -1,10 +1,15 @@
+import { basename } from "node:path";
 import { Engine, type EngineOptions, Measurer } from "../engine/engine.js";
 import { JaugeError } from "../errors.js";
 import type { HardwareFacts } from "../hardware/facts.js";
+import { localized } from "../messages/locale.js";
+import { planViewMessages } from "../messages/plan-view.js";
 import type { ModelPlan } from "../plan/model-plan.js";
 import { cachedFacts } from "./cached-facts.js";
 import { type PlanRequest, planModel } from "./plan-model.js";
 import { type Excess, excesses, warmUp } from "./proof.js";
+
+const texts = localized(planViewMessages);
 
 /** A model that runs, and the plan it was proven to keep. */
 export interface Planned {
@@ -77,11 +82,13 @@ function exceeded({ device, usedBytes, budgetBytes, plannedBytes }: Excess): Jau
 /** The error of a plan that fits nowhere, with the ways that would. */
 export function doesNotFit(plan: ModelPlan): JaugeError<"plan-does-not-fit"> {
   return new JaugeError("plan-does-not-fit", {
-    model: plan.model.name,
+    model: basename(plan.model.source),
     shortfalls: plan.shortfalls.map(({ device, missingBytes, neededBytes, budgetBytes }) => ({
       ...{ device, missingBytes, neededBytes, budgetBytes },
     })),
-    alternatives: plan.alternatives.map(({ text, flags }) => (flags ? `${text}: ${flags}` : text)),
+    alternatives: plan.alternatives.map(({ text, flags }) =>
+      flags ? texts.withFlags({ text, flags }) : text,
+    ),
   });
 }
 

@@ -23,6 +23,7 @@ import { isMapped, type Plan, simplePlan } from "../plan/plan.js";
 import { solve, solveReadingDisk } from "../plan/solve.js";
 import type { ModelSource } from "../plan/source.js";
 import type { HostMode } from "../plan/speed.js";
+import { needsImportanceMatrix } from "../quantize/mixes.js";
 import { adapterSizes } from "./adapter-sizes.js";
 import { cachedFacts } from "./cached-facts.js";
 import { foreignMeasure, hereMeasure } from "./dry-runs.js";
@@ -203,11 +204,15 @@ function hostModes(wishes: Partial<Plan>, hasDevices: boolean): HostMode[] {
 
 /** Mixes from good to small, each below the model's own size: the first that fits is the one to propose. */
 function smallerMixes(source: ModelSource): Requantised[] {
-  const mixes = ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"] as const;
+  const mixes = [
+    ...(["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"] as const),
+    ...(["IQ2_M", "IQ2_XS", "IQ2_XXS"] as const),
+  ];
   return mixes.map((mix) => {
     let made: ModelSource | undefined;
     return {
       mix,
+      needsImportanceMatrix: needsImportanceMatrix(mix),
       source: () => {
         made ??= requantised(source, mix);
         return made;

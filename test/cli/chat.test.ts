@@ -25,7 +25,7 @@ describe("npm start in a terminal", () => {
     expect(chat.text).toContain("jauge run MODEL.gguf");
     const story = await chat.line("Once upon a time", /token limit/);
     expect(story).toContain(", there was a little girl named Lily. She loved to play");
-    const stats = await chat.line("/stats", /memory host.*compute/);
+    const stats = await chat.line("/stats", /memory RAM.*compute/);
     expect(stats).toMatch(/prompt +5 tokens/);
     expect(stats).toMatch(/generation +40 tokens +[\d.]+ tokens\/s/);
     chat.type("/exit\r");

@@ -83,7 +83,7 @@ describe("jauge run", () => {
     expect(stderr).toMatch(/prompt +5 tokens +[\d.]+ tokens\/s/);
     expect(stderr).toMatch(/generation +10 tokens +[\d.]+ tokens\/s/);
     expect(stderr).toMatch(/first token +[\d.]+ ms/);
-    expect(stderr).toMatch(/memory host +[\d.]+ MB +weights 1\.0 MB/);
+    expect(stderr).toMatch(/memory RAM +[\d.]+ MB +weights 1\.0 MB/);
   });
 
   it("gives the same text for the same seed", () => {
@@ -126,7 +126,7 @@ describe("jauge run", () => {
     child.stdout!.once("data", () => child.stdout!.destroy());
     expect(await ended(child)).toBe(0);
     // The plan's line, and nothing about the pipe.
-    expect(errors).toMatch(/^.+ tokens\/s\n.*16000.*\n$/);
+    expect(errors).toMatch(/^.+ tokens\/s\n.*16,000.*\n$/);
   });
 });
 
