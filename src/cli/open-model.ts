@@ -16,11 +16,13 @@ const planNotes = localized(planTexts);
 
 /**
  * Refuses what is not on this disk: weights are read from there. `isPromptless`: the command takes no text that may have
- * been taken for a path. Errors: `model-missing`, `model-is-folder`; `model-remote` for an address, which `jauge plan` takes.
+ * been taken for a path. Errors: `model-missing`, `model-is-folder`, `model-is-config`; `model-remote` for an address, which `jauge plan` takes.
  */
 export function requireModel(path: string, { isPromptless }: { isPromptless?: boolean } = {}): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory()) throw new JaugeError("model-is-folder", { path });
+  if (found && basename(path) === "config.json")
+    throw new JaugeError("model-is-config", { path, folder: dirname(path) });
   if (found) return;
   const address = webAddress(path);
   if (!address) throw new JaugeError("model-missing", { path, ...(isPromptless && { isPromptless }) });

@@ -49,6 +49,10 @@ const en = {
     what: `${f.path}: there is no such model file`,
     fix: `Check the path.${f.isPromptless ? "" : ' For a prompt to the embedded model: jauge run -p "…"'}`,
   }),
+  "model-is-config": (f: { path: string; folder: string }): ErrorText => ({
+    what: `${f.path}: is the configuration of a model that is not converted yet`,
+    fix: `Make one file of it first: jauge convert ${f.folder} -o model.gguf. jauge plan takes it as it is.`,
+  }),
   "model-is-folder": (f: { path: string }): ErrorText => ({
     what: `${f.path}: is a folder, and no model file`,
     fix: `Make one file of it first: jauge convert ${f.path} -o model.gguf. Where it holds a .gguf file, name that.`,
@@ -121,6 +125,10 @@ const fr: typeof en = {
   "model-missing": (f) => ({
     what: `${f.path} : ce fichier de modèle n'existe pas`,
     fix: `Vérifiez le chemin.${f.isPromptless ? "" : ' Pour une invite au modèle embarqué : jauge run -p "…"'}`,
+  }),
+  "model-is-config": (f) => ({
+    what: `${f.path} : c'est la configuration d'un modèle qui n'est pas encore converti`,
+    fix: `Faites-en d'abord un fichier : jauge convert ${f.folder} -o model.gguf. jauge plan la prend telle quelle.`,
   }),
   "model-is-folder": (f) => ({
     what: `${f.path} : est un dossier, pas un fichier de modèle`,

@@ -50,7 +50,7 @@ export function describePlan(description: Description): ModelPlan {
   return {
     model: modelOf(layout),
     devices: places.slice(1),
-    host: places[0]!,
+    host: { ...places[0]!, ...(reread > 0 && { rereadBytes: reread }) },
     placement: placementOf(layout, fitted.placement, names),
     settings: settingsOf(description, names),
     predicted: predict(fitted.models, fitted.placement, facts, diskBytes),

@@ -87,6 +87,8 @@ export interface PlannedDevice {
   breakdown: { weights: number; kv: number; compute: number; runtime: number };
   /** Weights again, by kind. They add up to `breakdown.weights`. */
   weights: WeightKinds;
+  /** Of the host's weights, those that RAM has no room for: read from the disk again and again, and not held. */
+  rereadBytes?: number;
   /** Its memory is RAM: what it takes counts in the host's budget, too. */
   sharesRam?: true;
   /** What it draws while it computes, where that is known. */

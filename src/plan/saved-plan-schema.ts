@@ -28,6 +28,7 @@ const device = {
   plannedBytes: bytes,
   breakdown: z.strictObject({ weights: bytes, kv: bytes, compute: bytes, runtime: bytes }),
   weights: z.strictObject(weights),
+  rereadBytes: bytes.optional(),
   sharesRam: z.literal(true).optional(),
   power: z.strictObject({ watts: z.number().positive(), basis: z.enum(["measured", "limit"]) }).optional(),
 } satisfies Shape<PlannedDevice>;

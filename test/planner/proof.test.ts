@@ -282,7 +282,8 @@ describe("a plan that does not fit", () => {
     expect(model.plan.loadMode).toBe("mmap");
     expect(model.modelPlan.predicted.decodeSeconds.map(({ place }) => place)).toContain("disk");
     const [use] = await model.memory();
-    const { breakdown } = model.modelPlan.host;
+    const { breakdown, rereadBytes, plannedBytes, budgetBytes } = model.modelPlan.host;
+    expect(rereadBytes).toBe(plannedBytes - budgetBytes);
     expect(use).toMatchObject({ weightsBytes: breakdown.weights, computeBytes: breakdown.compute });
   });
 

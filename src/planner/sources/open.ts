@@ -57,7 +57,7 @@ async function openLocal(name: string, path: string, mix: MixName | undefined): 
     () => false,
   );
   if (isFolder) return openLocal(name, join(path, await modelIn(path)), mix);
-  if (await isJson(path)) return fromConfig(name, await readConfig(path), mix);
+  if (/\.json$/i.test(path) || (await isJson(path))) return fromConfig(name, await readConfig(path), mix);
   const source = await openModelFile(path);
   return inMix(source, mix);
 }

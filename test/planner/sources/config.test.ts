@@ -139,6 +139,8 @@ describe("opening by name", () => {
       expect(source.path).toBeUndefined();
     }
     expect((await openSource(path, { mix: "Q2_K" })).outline.fileType).toBe("Q2_K");
+    await writeFile(path, "[");
+    await expect(openSource(path)).rejects.toMatchObject({ code: "source-config-invalid" });
 
     const models = temporary.path("models");
     await mkdir(models);
