@@ -262,7 +262,8 @@ export class Runner {
     // A line's own form of answer takes the place of the job's.
     if (given.grammar !== undefined) delete options.jsonSchema;
     if (given.jsonSchema !== undefined) delete options.grammar;
-    options.seed ??= hash32(`${this.options.seed}\0${customId}`) % 0xffff_ffff;
+    // The job's seed among the defaults is for no line by itself: all of them would draw the same numbers.
+    options.seed = given.seed ?? hash32(`${this.options.seed}\0${customId}`) % 0xffff_ffff;
     options.priority = "batch";
     return options;
   }

@@ -241,7 +241,7 @@ describe("a job", () => {
 
 describe("seeds", () => {
   it("are a line's own, or come from the job's and its custom_id, whatever else runs", async () => {
-    const seedsOf = async (lines: object[], settings: object = {}) => {
+    const seedsOf = async (lines: object[], settings: object = {}, run: JobRun = {}) => {
       const job = new Case(lines);
       const seeds = new Map<string, number | undefined>();
       const { submit } = job.model;
@@ -249,7 +249,7 @@ describe("seeds", () => {
         seeds.set(String.fromCodePoint(...request.tokens), request.sampling.seed);
         return submit.call(job.model, request);
       };
-      await job.run({ settings });
+      await job.run({ settings }, run);
       return seeds;
     };
     const all = await seedsOf([...prompts(3), { custom_id: "own", prompt: "own", seed: 7 }]);
@@ -257,6 +257,10 @@ describe("seeds", () => {
     expect(new Set(all.values()).size).toBe(4);
     expect((await seedsOf(prompts(2).reverse())).get("prompt 1")).toBe(all.get("prompt 1"));
     expect((await seedsOf(prompts(2), { seed: 2 })).get("prompt 1")).not.toBe(all.get("prompt 1"));
+    // A job's seed that is given is among the defaults of its lines, too.
+    const given = await seedsOf(prompts(3), { seed: 7 }, { defaults: { seed: 7 } });
+    expect(given.get("prompt 1")).toBe((await seedsOf(prompts(2), { seed: 7 })).get("prompt 1"));
+    expect(new Set(given.values()).size).toBe(3);
   });
 });
 
