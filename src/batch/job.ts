@@ -28,7 +28,7 @@ const lockErrors: LockErrors = {
 
 export interface JobOptions {
   source: BatchSource;
-  /** The journal: results are appended to it, and what is in it is done. */
+  /** The journal: results are appended to it, and what is in it is done. The file itself, as `outputFile` finds it. */
   output: string;
   /** What the answers depend on; a job that was begun with others is refused. */
   settings: JobSettings;

@@ -4,6 +4,7 @@ import { usualAnswer } from "../batch/estimate.js";
 import { type BatchSource, openSource, type SourceOptions } from "../batch/input/source.js";
 import { Template } from "../batch/input/template.js";
 import { Job, type JobEnd, together } from "../batch/job.js";
+import { outputFile } from "../batch/output.js";
 import { profileOf } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
 import { type JobSettings, readSettings } from "../batch/settings.js";
@@ -100,6 +101,7 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
     throw new JaugeError("option-missing", { command: "jauge batch", option: "--output" });
   const given: Given = {
     ...{ name, reading, modelPath, outline, load, values, defaults, output, interrupt },
+    file: await outputFile(output, name),
     view: batchView({ json: values.json ?? false }),
     settings: {
       model: { name: outline.name ?? modelPath, fingerprint },
@@ -127,6 +129,8 @@ interface Given {
   values: BatchValues;
   defaults: AnswerOptions;
   output: string;
+  /** What `output` leads to. */
+  file: string;
   interrupt: Interrupt;
   view: BatchView;
   settings: JobSettings;
@@ -140,15 +144,15 @@ interface Answered {
 
 /** Answers the lines of one kind that are left: that of the first of them. */
 async function runPart(given: Given, before: Answered | undefined): Promise<Answered> {
-  const { name, reading, modelPath, load, values, output, interrupt } = given;
-  const known = await readSettings(output).catch(() => undefined);
+  const { name, reading, modelPath, load, values, file, interrupt } = given;
+  const known = await readSettings(file).catch(() => undefined);
   const source = await openSource(name, reading, known?.input);
   // A pipe is looked at before it is read.
   const isPipe = source.totalBytes === undefined;
   const beginning = isPipe && !load.savedPlan ? await source.glance() : undefined;
   const { ordered = false, failFast = false } = values;
   const job = await Job.open({
-    ...{ source, output, ordered, failFast },
+    ...{ source, output: file, ordered, failFast },
     settings: { ...given.settings, ...(source.beginning && { input: source.beginning }) },
     force: values.force ?? false,
     defersOtherKind: !isPipe && !ordered && !load.savedPlan,

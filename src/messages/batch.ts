@@ -56,6 +56,14 @@ const en = {
     what: `${f.path}: line ${f.line} is no result of a batch job`,
     fix: "Give another output file: this one is left as it is.",
   }),
+  "batch-output-no-file": (f: { path: string }): ErrorText => ({
+    what: f.path === "-" ? "-o -: results cannot go to standard output" : `${f.path}: is no regular file`,
+    fix: "Give a file: the output is the job's journal, which is read again to go on.",
+  }),
+  "batch-output-is-input": (f: { path: string }): ErrorText => ({
+    what: `${f.path}: it is the input`,
+    fix: "Give another output file.",
+  }),
   "batch-locked": (f: { path: string; owner: string; lock: string }): ErrorText => ({
     what: `${f.path}: another job writes to it (${f.owner})`,
     fix: `Wait for it, or give another output file. If that process is surely gone, delete ${f.lock}.`,
@@ -130,6 +138,17 @@ const fr: typeof en = {
   "batch-output-foreign": (f) => ({
     what: `${f.path} : la ligne ${f.line} n'est pas un résultat de travail par lots`,
     fix: "Donnez un autre fichier de sortie : celui-ci reste comme il est.",
+  }),
+  "batch-output-no-file": (f) => ({
+    what:
+      f.path === "-"
+        ? "-o - : les résultats ne peuvent pas aller à la sortie standard"
+        : `${f.path} : n'est pas un fichier ordinaire`,
+    fix: "Donnez un fichier : la sortie est le journal du travail, relu pour le poursuivre.",
+  }),
+  "batch-output-is-input": (f) => ({
+    what: `${f.path} : c'est l'entrée`,
+    fix: "Donnez un autre fichier de sortie.",
   }),
   "batch-locked": (f) => ({
     what: `${f.path} : un autre travail y écrit (${f.owner})`,

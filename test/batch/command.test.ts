@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ended, jauge, startJauge, stories, temporaryFolder } from "../cli/harness.js";
@@ -77,8 +77,12 @@ it("keeps what runs when it is interrupted, leaves within two seconds, and says 
     .poll(() => existsSync(output) && readFileSync(output, "utf8") !== "", { timeout: 60_000 })
     .toBe(true);
   // A second job on the same output is refused while this one runs.
-  const second = jauge(command);
-  expect(second.stderr).toContain("another job writes to it");
+  const link = join(folder, "link.jsonl");
+  symlinkSync(output, link);
+  for (const name of [output, link]) {
+    const second = jauge(["batch", input, "-o", name, ...long]);
+    expect(second.stderr).toContain("another job writes to it");
+  }
   job.kill("SIGTERM");
   expect(await status).toBe(130);
   expect(said).toContain(`-o '${folder}/it'\\''s out.jsonl'`);
@@ -129,7 +133,11 @@ it.each([
   [["batch", "none.jsonl", "-o", "x"], 3, "none.jsonl"],
   [["batch", "package.json"], 2, "--output"],
   [["batch", "package.json", "-o", "x", "--template", "no field"], 2, "no field"],
-  [["batch", "package.json", "-o", "package.json", "--device", "none"], 3, "no result of a batch job"],
+  [["batch", "package.json", "-o", "package-lock.json", "--device", "none"], 3, "no result of a batch job"],
+  [["batch", "package.json", "-o", "package.json", "--device", "none"], 3, "it is the input"],
+  [["batch", "package.json", "-o", "-"], 3, "standard output"],
+  // A pipe, as the harness reads it.
+  [["batch", "package.json", "-o", "/dev/stdout"], 3, "no regular file"],
 ])("says what is wrong: %j", (command, status, text) => {
   const result = jauge(command);
   expect(result.stderr).toContain(text);
