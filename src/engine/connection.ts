@@ -123,15 +123,15 @@ export class Connection {
       return;
     }
     // The log comes through another pipe than the answer: let what was written before it arrive.
-    setTimeout(() => pending.reject(this.restoreError(message.error)), 20);
+    setTimeout(() => pending.reject(this.restoreError(message.id, message.error)), 20);
   }
 
-  private restoreError(error: HostError): Error {
+  private restoreError(request: number, error: HostError): Error {
     if ("code" in error) {
       const facts = error.facts as Record<string, unknown>;
       return new JaugeError(
         error.code as ErrorCode,
-        ("log" in facts ? { ...facts, log: this.log.errors } : facts) as never,
+        ("log" in facts ? { ...facts, log: this.log.errorsOf(request) } : facts) as never,
       );
     }
     const unexpected = new Error(error.message);

@@ -4,6 +4,12 @@ import type { ErrorText } from "./error-text.js";
 /** The last lines of the engine's own log, for errors whose cause only it knows. */
 const tail = (log: string) => (log ? `\n${log}` : "");
 
+/** What llama.cpp's parser says of a grammar, without its own name and the lines of the grammar that it repeats. */
+function grammarProblem(log: string): string {
+  const line = log.split("\n").find((one) => one !== "failed to parse grammar") ?? "";
+  return line.replace(/^.*?error parsing grammar: /, "").trim();
+}
+
 /** A context beside the loaded plan, on one place. */
 export interface BesideFacts {
   device: string;
@@ -96,7 +102,7 @@ const en = {
     fix: "Change this sampling setting.",
   }),
   "grammar-invalid": (f: { log: string }): ErrorText => ({
-    what: `The grammar could not be parsed${tail(f.log)}`,
+    what: ["The grammar cannot be parsed", grammarProblem(f.log)].filter(Boolean).join(": "),
     fix: "Check it against llama.cpp's GBNF syntax; the start symbol is `root`.",
   }),
   "state-unusable": (f: { path: string; reason: string }): ErrorText => ({
@@ -209,7 +215,7 @@ const fr: typeof en = {
     fix: "Changez ce réglage d'échantillonnage.",
   }),
   "grammar-invalid": (f) => ({
-    what: `La grammaire n'a pas pu être lue${tail(f.log)}`,
+    what: ["La grammaire ne peut pas être lue", grammarProblem(f.log)].filter(Boolean).join(" : "),
     fix: "Vérifiez-la selon la syntaxe GBNF de llama.cpp ; le symbole de départ est `root`.",
   }),
   "state-unusable": (f) => ({

@@ -45,7 +45,8 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
     yield request("completion", "/v1/completions", { prompt: "Once upon a time", logprobs: 2 });
     yield { custom_id: "json", prompt: "x", json_schema: { enum: ["red", "blue"] } };
     yield { custom_id: "grammar", prompt: "x", grammar: 'root ::= "yes" | "no"' };
-    yield { custom_id: "bad grammar", prompt: "x", grammar: "root ::= (" };
+    for (const name of ["none1", "none2", "none3"])
+      yield { custom_id: name, prompt: "x", grammar: `root ::= ${name} | "fail"\n` };
     yield { custom_id: "long", prompt: "word ".repeat(600) };
     yield { custom_id: "stop", prompt: "Once upon a time", stop: [" was"] };
     for (let index = 0; index < 12; index++) {
@@ -55,7 +56,7 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
     }
   }
   const results = await collect(batch(model, requests(), { maxTokens: 6, temperature: 0 }));
-  expect(results.size).toBe(19);
+  expect(results.size).toBe(21);
   const bodyOf = (id: string) => results.get(id)!.response!.body;
 
   const chat = asOpenai.chat(bodyOf("chat") as ChatBody);
@@ -77,7 +78,12 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
   expect(["yes", "no"]).toContain(textOf("grammar"));
   expect(textOf("stop")).not.toContain("was");
   expect((bodyOf("stop") as ChatBody).choices[0]!.finish_reason).toBe("stop");
-  expect(asOpenai.error(results.get("bad grammar")!).code).toBe("grammar-invalid");
+  for (const name of ["none1", "none2", "none3"]) {
+    const { code, message } = asOpenai.error(results.get(name)!);
+    expect(code).toBe("grammar-invalid");
+    // Nothing of the others, and one line.
+    expect(message).toContain(`cannot be parsed: Undefined rule identifier '${name}'. Check`);
+  }
   expect(asOpenai.error(results.get("long")!).code).toBe("request-too-long");
   expect(await model.memory()).toEqual(planned);
 });

@@ -1,5 +1,7 @@
 // The engine host: the child process that owns all native memory. It answers requests one at a time, in order.
+import { writeSync } from "node:fs";
 import { isJaugeError, JaugeError } from "../../errors.js";
+import { logMark } from "../../log-tail.js";
 import { openGraphFunctions } from "../native/graph.js";
 import { findLibraries, type LibraryWish } from "../native/libraries.js";
 import { type Native, openNative } from "../native/open.js";
@@ -76,6 +78,9 @@ process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => {});
 
 async function answer(message: Exclude<ToHost, { name: "cancelLoad" }>): Promise<void> {
+  // Many grammars may be wrong at once, and the log alone says how each of them is.
+  if (message.name === "createSampler" && message.asks.settings.grammar !== undefined)
+    writeSync(2, `${logMark(message.id)}\n`);
   try {
     const handler = handlers[message.name] as (asks: unknown) => unknown;
     send({ id: message.id, answer: await handler(message.asks) });
