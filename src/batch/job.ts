@@ -126,7 +126,7 @@ export class Job {
 
   /**
    * Takes the output for this process and finds out what is done. Errors: `batch-locked`, `batch-settings-changed`,
-   * `batch-settings-invalid`, `batch-output-foreign`, `batch-write-failed`.
+   * `batch-settings-invalid`, `batch-settings-missing`, `batch-output-foreign`, `batch-write-failed`.
    */
   static async open(options: JobOptions): Promise<Job> {
     const { output, force } = options;
@@ -140,6 +140,9 @@ export class Job {
       });
       journal = await Journal.open(output, keyOfLine);
       const { finished } = journal;
+      // Whose results they are, nothing says.
+      if (finished.size > 0 && !before && !force)
+        throw new JaugeError("batch-settings-missing", { path: output, record: settingsPath(output) });
       checkpoints = await Checkpoints.open(`${output}.partial`, (key) => finished.has(key));
       // A first attempt that came to nothing, by a wrong template for instance, binds no one.
       const isBegun = finished.size > 0 || !checkpoints.isEmpty;

@@ -76,6 +76,10 @@ const en = {
     what: `${f.path}: is no record of a job's settings (${f.problem})`,
     fix: "Give another output file, or go on without it: --force.",
   }),
+  "batch-settings-missing": (f: { path: string; record: string }): ErrorText => ({
+    what: `${f.path}: has results, and ${f.record} is not there to say with which settings they were made`,
+    fix: "Give another output file, or take them as they are and go on: --force.",
+  }),
   "batch-write-failed": (f: { path: string; reason: string; full: boolean }): ErrorText => ({
     what: f.full ? `${f.path}: the disk is full` : `${f.path}: cannot be written (${f.reason})`,
     fix: f.full
@@ -161,6 +165,10 @@ const fr: typeof en = {
   "batch-settings-invalid": (f) => ({
     what: `${f.path} : n'est pas un relevé des réglages d'un travail (${f.problem})`,
     fix: "Donnez un autre fichier de sortie, ou continuez sans lui : --force.",
+  }),
+  "batch-settings-missing": (f) => ({
+    what: `${f.path} : contient des résultats, et ${f.record} manque pour dire avec quels réglages`,
+    fix: "Donnez un autre fichier de sortie, ou prenez-les tels quels et continuez : --force.",
   }),
   "batch-write-failed": (f) => ({
     what: f.full ? `${f.path} : le disque est plein` : `${f.path} : l'écriture est impossible (${f.reason})`,

@@ -1,4 +1,12 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSource } from "../../src/batch/input/source.js";
@@ -223,6 +231,17 @@ describe("a job", () => {
     expect(isJaugeError(await job.run().catch((thrown: unknown) => thrown), "batch-settings-invalid")).toBe(
       true,
     );
+  });
+
+  it("takes results for its own only where a record says so", async () => {
+    const job = new Case(prompts(3));
+    writeFileSync(job.output, "");
+    await job.run();
+    rmSync(`${job.output}.job.json`);
+    const error = await job.run().catch((thrown: unknown) => thrown);
+    expect(isJaugeError(error, "batch-settings-missing")).toBe(true);
+    expect(await job.run({ force: true })).toMatchObject({ done: 0, skipped: 3 });
+    expect(await job.run()).toMatchObject({ done: 0, skipped: 3 });
   });
 
   it("is refused a second time at once", async () => {
