@@ -48,7 +48,10 @@ export interface JobRun extends Pick<RunnerOptions, "defaults" | "lookAhead" | "
   onOutcome?: (outcome: BatchOutcome) => void;
 }
 
-/** Where a job is. Counts are lines, except tokens and bytes. */
+/**
+ * Where a job is. Counts are lines, except tokens and bytes; those that were read are skipped, deferred, done, failed,
+ * running or waiting.
+ */
 export interface JobProgress {
   /** Of the input so far. */
   read: number;
@@ -75,6 +78,8 @@ export interface JobProgress {
 export interface JobEnd extends JobProgress {
   /** A signal ended it before its time; what ran is kept. */
   isInterrupted: boolean;
+  /** Read and left to the next run, with what their answers have so far; none is running or waiting any more. */
+  kept: number;
 }
 
 interface Settled {
@@ -165,14 +170,20 @@ export class Job {
 
   get progress(): JobProgress {
     const { source } = this.options;
+    // A line may ask for several choices, each of which runs.
+    const running = Math.min(this.unanswered, this.runner?.runningNow ?? 0);
     return {
       ...this.counts,
       readBytes: source.readBytes,
       totalBytes: source.totalBytes,
-      running: this.runner?.runningNow ?? 0,
-      waiting: this.runner?.waiting ?? 0,
+      ...{ running, waiting: this.unanswered - running },
       outputTokens: this.counts.outputTokens + (this.runner?.tokensUnderWay ?? 0),
     };
+  }
+
+  private get unanswered(): number {
+    const { read, skipped, deferred, done, failed } = this.counts;
+    return read - skipped - deferred - done - failed;
   }
 
   /**
@@ -264,7 +275,7 @@ export class Job {
     await this.journal.sync();
     await this.checkpoints.sync();
     this.isComplete = !isInterrupted && !this.isFailed && this.counts.deferred === 0;
-    return { ...this.progress, running: 0, isInterrupted };
+    return { ...this.progress, running: 0, waiting: 0, kept: this.unanswered, isInterrupted };
   }
 
   /** The line that was peeked at, and those behind it; no generator, which would cost each of them turns of its own. */

@@ -108,11 +108,6 @@ export class Runner {
     });
   }
 
-  /** Requests that were read and do not run yet. */
-  get waiting(): number {
-    return this.unsubmitted + this.running.size - this.runningNow;
-  }
-
   /** Requests that have a sequence: of those that were submitted, a few are there to follow. */
   get runningNow(): number {
     return Math.min(this.running.size, this.model.plan.sequences);

@@ -216,6 +216,7 @@ function summary(end: JobEnd, rates: Rates, path: string, energy?: JobEnergy): s
     done: formatNumber(end.done),
     failed: formatNumber(end.failed),
     skipped: formatNumber(end.skipped),
+    kept: formatNumber(end.kept),
     seconds: clock(rates.elapsedMs),
     path,
   };

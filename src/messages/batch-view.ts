@@ -32,8 +32,15 @@ const en = {
   tokensOut: (f: { speed: string }) => `out ${f.speed} tokens/s`,
   gauge: (f: { asked: string; planned: string; used: string }) =>
     `used ${f.used} · planned ${f.planned} · asked ${f.asked}`,
-  finished: (f: { done: string; failed: string; skipped: string; seconds: string; path: string }) =>
-    `${f.done} answered, ${f.failed} failed, ${f.skipped} done before, in ${f.seconds}: ${f.path}`,
+  finished: (f: {
+    done: string;
+    failed: string;
+    skipped: string;
+    kept: string;
+    seconds: string;
+    path: string;
+  }) =>
+    `${f.done} answered, ${f.failed} failed, ${f.skipped} done before${f.kept === "0" ? "" : `, ${f.kept} kept for the next run`}, in ${f.seconds}: ${f.path}`,
   tokens: (f: { prompt: string; cached: string; output: string; speed: string }) =>
     `${f.prompt} tokens read (${f.cached} from the cache), ${f.output} written, ${f.speed} tokens/s`,
   otherKind: (f: { lines: string; kind: string }) =>
@@ -72,6 +79,11 @@ const en = {
   },
 };
 
+/** French has its singular for 0 and 1. */
+function counted(count: string, one: string, many: string): string {
+  return `${count} ${count === "0" || count === "1" ? one : many}`;
+}
+
 const fr: typeof en = {
   description:
     "Répondre à un fichier d'invites, beaucoup à la fois, dans le budget ; reprend où il s'est arrêté",
@@ -107,7 +119,13 @@ const fr: typeof en = {
   tokensOut: (f) => `écrits ${f.speed} jetons/s`,
   gauge: (f) => `pris ${f.used} · prévu ${f.planned} · demandé ${f.asked}`,
   finished: (f) =>
-    `${f.done} réponses, ${f.failed} échecs, ${f.skipped} déjà faites, en ${f.seconds} : ${f.path}`,
+    [
+      counted(f.done, "réponse", "réponses"),
+      counted(f.failed, "échec", "échecs"),
+      counted(f.skipped, "déjà faite", "déjà faites"),
+      ...(f.kept === "0" ? [] : [counted(f.kept, "gardée pour la suite", "gardées pour la suite")]),
+      `en ${f.seconds} : ${f.path}`,
+    ].join(", "),
   tokens: (f) =>
     `${f.prompt} jetons lus (${f.cached} déjà en cache), ${f.output} écrits, ${f.speed} jetons/s`,
   otherKind: (f) =>

@@ -10,7 +10,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSource } from "../../src/batch/input/source.js";
-import { Job, type JobEnd, type JobOptions, type JobRun } from "../../src/batch/job.js";
+import { Job, type JobEnd, type JobOptions, type JobProgress, type JobRun } from "../../src/batch/job.js";
 import type { BatchResultLine } from "../../src/batch/result.js";
 import { readSettings } from "../../src/batch/settings.js";
 import { isJaugeError, JaugeError } from "../../src/errors.js";
@@ -38,6 +38,7 @@ class Case {
   async run(
     options: Partial<Omit<JobOptions, "settings">> & { settings?: Partial<JobOptions["settings"]> } = {},
     run: JobRun = {},
+    onOpen: (job: Job) => void = () => {},
   ): Promise<JobEnd> {
     const { settings, ...rest } = options;
     const before = await readSettings(this.output).catch(() => undefined);
@@ -48,6 +49,7 @@ class Case {
       settings: { model: { name: "m", fingerprint: "f" }, options: {}, seed: 1, input, ...settings },
     });
     try {
+      onOpen(job);
       return await job.run(this.model, run);
     } finally {
       await job.close();
@@ -371,6 +373,31 @@ describe("an interrupted job", () => {
         ]),
       );
     expect(contents(job)).toEqual(contents(expected));
+  });
+
+  it("counts every line that was read once: also those that it keeps, and those of several choices", async () => {
+    const job = new Case([
+      ...[...prompts(3), "no JSON", { input: "vector" }],
+      ...prompts(40, () => ({ n: 3, max_tokens: 500 })).slice(3),
+    ]);
+    const adds = (end: JobEnd | JobProgress) =>
+      end.skipped + end.deferred + end.done + end.failed + end.running + end.waiting;
+    job.model.mostComputed = 1000;
+    const stop = new AbortController();
+    const opened: Job[] = [];
+    const running = job.run({ defersOtherKind: true }, { signal: stop.signal }, (one) => opened.push(one));
+    await expect.poll(() => job.model.computed).toBe(1000);
+    const progress = opened[0]!.progress;
+    expect(adds(progress)).toBe(progress.read);
+    stop.abort();
+    const end = await running;
+    expect(end).toMatchObject({ isInterrupted: true, deferred: 1, failed: 1, running: 0, waiting: 0 });
+    expect(end.kept).toBeGreaterThan(0);
+    expect(adds(end) + end.kept).toBe(end.read);
+    job.model = new FakeModel();
+    const second = await job.run({ defersOtherKind: true });
+    expect(second.kept).toBe(0);
+    expect(adds(second)).toBe(42);
   });
 
   it("takes nothing from a checkpoint of another request, a torn one or nonsense", async () => {
