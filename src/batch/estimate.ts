@@ -31,11 +31,30 @@ const leastShared = 32;
 /** What a prompt format adds to a message, roughly. */
 const tokensAroundMessage = 6;
 
+/** The lines of an input, counted, and the tokens of a sample of them. */
+export interface MeasuredLines
+  extends Pick<JobEstimate, "lines" | "badLines" | "otherKindLines" | "isEmbedding" | "areLimited"> {
+  sample: MeasuredLine[];
+  /** Those that may be the longest. */
+  longest: MeasuredLine[];
+}
+
+interface MeasuredLine {
+  /** Of its prompt, or of the first of its texts to embed. */
+  tokens: Int32Array;
+  /** Of all its texts together, and of the longest of them. */
+  promptTokens: number;
+  longestPrompt: number;
+  /** As the line or the job limits it, else as many as are expected. */
+  answerTokens: number;
+  choices: number;
+}
+
 /**
  * Reads a whole input once and counts the tokens of a sample of its lines, drawn evenly (reservoir sampling, algorithm R of
  * Vitter 1985; the draws are those of `random`).
  */
-export async function estimateLines(
+export async function measureLines(
   items: AsyncIterable<BatchItem>,
   tokenize: (text: string) => Promise<Int32Array>,
   options: {
@@ -45,7 +64,7 @@ export async function estimateLines(
     kind?: "text" | "embedding";
     random?: () => number;
   },
-): Promise<JobEstimate> {
+): Promise<MeasuredLines> {
   const { random = Math.random } = options;
   const sample: BatchRequest[] = [];
   // Of the most text, and with its answer of the most tokens as far as characters tell.
@@ -74,28 +93,42 @@ export async function estimateLines(
       else if (place < sampleSize) sample[place] = request;
     }
   }
-  const prompts = await Promise.all(sample.map((request) => promptTokens(request, tokenize)));
-  const limits = sample.map((request) => answerTokens(request, options));
-  const choices = sample.map((request) => ("choices" in request && request.choices) || 1);
-  const totals = prompts.map((prompt, index) => prompt.longest + limits[index]!.tokens);
-  for (const { request } of Object.values(longest))
-    if (request)
-      totals.push((await promptTokens(request, tokenize)).longest + answerTokens(request, options).tokens);
-  const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const shared = isEmbedding ? 0 : sharedTokens(prompts.map(({ tokens }) => tokens));
-  const again = sum(prompts.map(({ count }, index) => count * (choices[index]! - 1)));
+  const measured = async (request: BatchRequest): Promise<MeasuredLine> => {
+    const { tokens, count, longest: longestPrompt } = await promptTokens(request, tokenize);
+    const choices = ("choices" in request && request.choices) || 1;
+    const { tokens: most } = answerTokens(request, options);
+    return { tokens, promptTokens: count, longestPrompt, answerTokens: most, choices };
+  };
+  const candidates = Object.values(longest).flatMap(({ request }) => request ?? []);
   return {
-    ...{ lines, badLines, otherKindLines, sampledLines: sample.length },
-    isEmbedding: isEmbedding ?? false,
-    requests: Math.round(scale * sum(choices)),
-    promptTokens: Math.round(scale * (again + sum(prompts.map(({ count }) => count)))),
-    outputTokens: Math.round(scale * sum(limits.map(({ tokens }, index) => tokens * choices[index]!))),
+    ...{ lines, badLines, otherKindLines, areLimited, isEmbedding: isEmbedding ?? false },
+    sample: await Promise.all(sample.map(measured)),
+    longest: await Promise.all(candidates.map(measured)),
+  };
+}
+
+/** What measured lines take where a context holds so many tokens: an answer ends with it, whatever its limit. */
+export function estimateOf(
+  { sample, longest, ...counts }: MeasuredLines,
+  contextLength = Number.POSITIVE_INFINITY,
+): JobEstimate {
+  const { lines, badLines, otherKindLines, isEmbedding } = counts;
+  const answerOf = ({ answerTokens, longestPrompt }: MeasuredLine) =>
+    Math.min(answerTokens, Math.max(0, contextLength - longestPrompt));
+  const sum = (valueOf: (line: MeasuredLine) => number) =>
+    sample.reduce((total, line) => total + valueOf(line), 0);
+  const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
+  const shared = isEmbedding ? 0 : sharedTokens(sample.map(({ tokens }) => tokens));
+  const again = sum(({ promptTokens, choices }) => promptTokens * (choices - 1));
+  return {
+    ...{ ...counts, sampledLines: sample.length },
+    requests: Math.round(scale * sum(({ choices }) => choices)),
+    promptTokens: Math.round(scale * (again + sum(({ promptTokens }) => promptTokens))),
+    outputTokens: Math.round(scale * sum((line) => answerOf(line) * line.choices)),
     // A group of the sample is a larger one in the job: all but its first share, and the sample has one first too.
     // Other choices of a line have all of its prompt in common.
     sharedTokens: Math.round(scale * (shared + again)),
-    areLimited,
-    longestTokens: Math.max(0, ...totals),
+    longestTokens: Math.max(0, ...[...sample, ...longest].map((line) => line.longestPrompt + answerOf(line))),
   };
 }
 

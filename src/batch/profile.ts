@@ -1,5 +1,5 @@
 import type { JobProfile } from "../plan/job.js";
-import { estimateLines, type JobEstimate } from "./estimate.js";
+import { estimateOf, type JobEstimate, measureLines } from "./estimate.js";
 import { glanceLimits } from "./input/read-ahead.js";
 import type { BatchSource } from "./input/source.js";
 import type { AnswerOptions, BatchItem } from "./request.js";
@@ -18,11 +18,17 @@ const uncertainty = 1.1;
 export async function profileOf(
   source: BatchSource,
   tokenize: (text: string) => Promise<Int32Array>,
-  options: { defaults: AnswerOptions; expectedTokens: number; kind?: "text" | "embedding" },
+  options: {
+    defaults: AnswerOptions;
+    expectedTokens: number;
+    kind?: "text" | "embedding";
+    /** The most that a context can have. */
+    contextLength?: number | undefined;
+  },
 ): Promise<JobProfile | undefined> {
   const reading = new Beginning(source);
-  const lines = await estimateLines(reading.items(), tokenize, options);
-  return profileOfLines(lines, reading.isWhole);
+  const lines = await measureLines(reading.items(), tokenize, options);
+  return profileOfLines(estimateOf(lines, options.contextLength), reading.isWhole);
 }
 
 /** The same from lines that were measured already: all of an input, or its beginning. */

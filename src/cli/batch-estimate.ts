@@ -1,4 +1,10 @@
-import { estimatedSeconds, estimateLines, usualAnswer } from "../batch/estimate.js";
+import {
+  estimatedSeconds,
+  estimateOf,
+  type JobEstimate,
+  measureLines,
+  usualAnswer,
+} from "../batch/estimate.js";
 import type { BatchSource } from "../batch/input/source.js";
 import { profileOfLines } from "../batch/profile.js";
 import type { AnswerOptions } from "../batch/request.js";
@@ -7,7 +13,7 @@ import { type LoadOptions, type ModelPlan, plan } from "../index.js";
 import { batchMessages } from "../messages/batch-view.js";
 import { localized } from "../messages/locale.js";
 import { energyEstimate } from "./batch-energy.js";
-import { type BatchValues, embeddingWishes } from "./batch-options.js";
+import { type BatchValues, embeddingWishes, mostContext } from "./batch-options.js";
 import { clock, percent } from "./batch-view.js";
 import { exitCodes } from "./errors.js";
 import { openTokenizer } from "./open-model.js";
@@ -28,12 +34,13 @@ export async function estimateJob(
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const { savedPlan, onProgress: _, onLog: __, onSpaceTaken: ___, ...wishes } = load;
   const estimate = async (from: BatchSource, kind?: "text" | "embedding") => {
-    const lines = await estimateLines(from.items(), (text) => tokenizer.tokenize(text), {
+    const measured = await measureLines(from.items(), (text) => tokenizer.tokenize(text), {
       ...{ defaults, expectedTokens, ...(kind && { kind }) },
     });
-    const job = profileOfLines(lines, true);
-    const own = lines.isEmbedding ? embeddingWishes(outline) : {};
+    const job = profileOfLines(estimateOf(measured, mostContext(load, outline)), true);
+    const own = measured.isEmbedding ? embeddingWishes(outline) : {};
     const planned = savedPlan ?? (await plan(modelPath, { ...wishes, ...own, ...(job && { job }) }));
+    const lines = estimateOf(measured, planned.engine.contextLength);
     if (!planned.fits) process.exitCode = exitCodes.memory;
     return { lines, planned, seconds: estimatedSeconds(lines, planned.predicted) };
   };
@@ -64,12 +71,10 @@ export async function estimateJob(
 }
 
 interface Estimate {
-  lines: Lines;
+  lines: JobEstimate;
   planned: ModelPlan;
   seconds: number;
 }
-
-type Lines = Awaited<ReturnType<typeof estimateLines>>;
 
 /** A public contract. */
 function asJson({ lines, planned, seconds }: Estimate) {

@@ -50,6 +50,14 @@ export function embeddingWishes(outline: ModelOutline): Pick<LoadOptions, "embed
   return { embeddings: { pooling: usualPooling(outline) } };
 }
 
+/** The longest context that a plan can have: what is asked for, else what the model was trained for. */
+export function mostContext(
+  { savedPlan, contextLength }: LoadOptions,
+  outline: ModelOutline,
+): number | undefined {
+  return savedPlan?.engine.contextLength ?? (contextLength || outline.contextLength);
+}
+
 /** Settings of the model that change what it answers, not only how fast. */
 const answeringModelOptions = pick(
   modelOptions,

@@ -23,6 +23,7 @@ import {
   batchOptions,
   batchPromptOptions,
   embeddingWishes,
+  mostContext,
   recordedOptions,
 } from "./batch-options.js";
 import { type BatchView, batchView } from "./batch-view.js";
@@ -185,11 +186,14 @@ async function runPart(given: Given, before: Answered | undefined): Promise<Answ
 async function profileOfLines(
   beginning: BatchSource,
   kind: "text" | "embedding",
-  { modelPath, load, values, defaults }: Given,
+  { modelPath, outline, load, values, defaults }: Given,
 ): Promise<JobProfile | undefined> {
   await using tokenizer = await openTokenizer(modelPath, load, values);
   const expectedTokens = values.expectTokens ?? usualAnswer;
-  return await profileOf(beginning, (text) => tokenizer.tokenize(text), { kind, defaults, expectedTokens });
+  const contextLength = mostContext(load, outline);
+  return await profileOf(beginning, (text) => tokenizer.tokenize(text), {
+    ...{ kind, defaults, expectedTokens, contextLength },
+  });
 }
 
 async function answer(

@@ -126,6 +126,8 @@ it("estimates a job, and runs nothing", () => {
   expect(estimate.sharedTokens).toBeGreaterThan(estimate.promptTokens / 2);
   expect(estimate.seconds).toBeGreaterThan(0);
   expect(jauge(command).stdout).toContain("50 lines");
+  const long = JSON.parse(jauge([...command, "-n", "100000", "-c", "256", "--json"]).stdout);
+  expect(long.outputTokens).toBe(50 * 256 - long.promptTokens);
   expect(readdirSync(folder)).toEqual(["in.csv"]);
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { estimatedEnergy } from "../../src/batch/energy.js";
-import { estimateLines } from "../../src/batch/estimate.js";
+import { estimateOf, measureLines } from "../../src/batch/estimate.js";
 import { profileOfLines } from "../../src/batch/profile.js";
 import type { BatchItem } from "../../src/batch/request.js";
 import type { PowerFacts } from "../../src/hardware/facts.js";
@@ -65,9 +65,25 @@ test("a text to embed is as long as itself, not as its line", async () => {
   const items = async function* () {
     yield item;
   };
-  expect(await estimateLines(items(), tokenize, options)).toMatchObject({
+  expect(estimateOf(await measureLines(items(), tokenize, options))).toMatchObject({
     ...{ isEmbedding: true, promptTokens: 7, outputTokens: 0, longestTokens: 4 },
   });
+});
+
+test("an answer is no longer than its context leaves it", async () => {
+  const items = async function* () {
+    for (const [number, prompt] of ["a b c d", "a b", "a b c d e f g h i j k"].entries())
+      yield { number, customId: prompt, request: { kind: "completion" as const, prompt, options: {} } };
+  };
+  const tokenize = async (text: string) => new Int32Array(text.split(" ").length);
+  const options = { defaults: { maxTokens: 100_000 }, expectedTokens: 5 };
+  const measured = await measureLines(items(), tokenize, options);
+  expect(estimateOf(measured, 10)).toMatchObject({
+    outputTokens: 6 + 8,
+    longestTokens: 11,
+    areLimited: true,
+  });
+  expect(estimateOf(measured).outputTokens).toBe(300_000);
 });
 
 test("a job of embeddings answers nothing", () => {
