@@ -1,26 +1,30 @@
 import { JaugeError } from "../errors.js";
+import { localized } from "../messages/locale.js";
+import { samplingProblems } from "../messages/sampling-problems.js";
 import type { SamplingSettings } from "./sampling.js";
+
+const problems = localized(samplingProblems);
 
 /** Holds sampling settings to what the samplers accept. Errors: `sampling-invalid`, naming the field. */
 export function checkSampling(settings: SamplingSettings, vocabularySize: number): void {
   for (const [field, [least, most, whole]] of Object.entries(ranges) as [keyof typeof ranges, Range][]) {
     const value = settings[field];
     if (typeof value !== "number" || !(value >= least && value <= most)) {
-      throw invalid(field, `${value} is not from ${least} to ${most}`);
+      throw invalid(field, problems.outside({ value, least, most }));
     }
-    if (whole && !Number.isInteger(value)) throw invalid(field, `${value} is not a whole number`);
+    if (whole && !Number.isInteger(value)) throw invalid(field, problems.notWhole({ value }));
   }
   if (settings.mirostat !== 0 && settings.mirostat !== 2)
-    throw invalid("mirostat", `${settings.mirostat} is neither 0 nor 2`);
+    throw invalid("mirostat", problems.neither({ value: settings.mirostat, one: 0, other: 2 }));
   const { seed } = settings;
   if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= 0xffff_fffe)) {
-    throw invalid("seed", `${seed} is not a whole number from 0 to ${0xffff_fffe}`);
+    throw invalid("seed", problems.notWholeFrom({ value: seed, least: 0, most: 0xffff_fffe }));
   }
   for (const [token, bias] of settings.logitBias) {
     if (!Number.isInteger(token) || token < 0 || token >= vocabularySize) {
-      throw invalid("logitBias", `${token} is not a token of this model (0 to ${vocabularySize - 1})`);
+      throw invalid("logitBias", problems.noToken({ token, last: vocabularySize - 1 }));
     }
-    if (Number.isNaN(bias)) throw invalid("logitBias", `the bias of token ${token} is not a number`);
+    if (Number.isNaN(bias)) throw invalid("logitBias", problems.biasNotNumber({ token }));
   }
 }
 

@@ -3,11 +3,15 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
 import { unreadable } from "../../file-errors.js";
+import { batchProblems } from "../../messages/batch-problems.js";
+import { localized } from "../../messages/locale.js";
 import type { BatchItem } from "../request.js";
 import { type Line, lineGroupsOf } from "./lines.js";
 import { ReadAhead } from "./read-ahead.js";
 import { type ReadOptions, readObject, readText } from "./read-object.js";
 import { tableItems } from "./table.js";
+
+const problems = localized(batchProblems);
 
 export const inputFormats = ["jsonl", "csv", "tsv", "text"] as const;
 export type InputFormat = (typeof inputFormats)[number];
@@ -203,8 +207,17 @@ function readJson(text: string, number: number, options: ReadOptions): BatchItem
   try {
     object = JSON.parse(text);
   } catch (error) {
-    const request = new JaugeError("line-not-json", { problem: (error as Error).message.slice(0, 200) });
+    const request = new JaugeError("line-not-json", { problem: syntaxProblem(error as SyntaxError) });
     return { number, customId: `line-${number}`, request };
   }
   return readObject(object, number, options);
+}
+
+/** Where a line breaks, in the person's language; V8 tells it in several ways. */
+function syntaxProblem({ message }: SyntaxError): string {
+  const position = / at position (\d+)/.exec(message)?.[1];
+  if (position !== undefined) return problems.breaksAt({ column: Number(position) + 1 });
+  if (/end of JSON/.test(message)) return problems.ends;
+  const character = /^Unexpected token '(.+?)'/u.exec(message)?.[1];
+  return character === undefined ? message.slice(0, 200) : problems.unexpectedCharacter({ character });
 }
