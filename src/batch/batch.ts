@@ -5,6 +5,7 @@ import { IdSet } from "./id-set.js";
 import { readObject, readText } from "./input/read-object.js";
 import { Template } from "./input/template.js";
 import type { BatchModel } from "./model.js";
+import { checkBatchOptions, checkIterable } from "./options.js";
 import { InOrder } from "./ordered.js";
 import type { AnswerOptions, BatchItem } from "./request.js";
 import type { BatchResultLine } from "./result.js";
@@ -30,13 +31,16 @@ export interface BatchOptions extends AnswerOptions {
 /**
  * Answers any number of requests, as many at once as the model's plan has sequences, and gives each result as it is
  * there: `for await (const result of batch(model, requests))`. Requests are read only as fast as they are answered. What
- * is wrong with one is its result (`error`); where the engine cannot be kept alive, the loop throws.
+ * is wrong with one is its result (`error`); where the engine cannot be kept alive, the loop throws. Errors:
+ * `batch-options-invalid`, `sampling-invalid`, `batch-template-invalid`, `host-closed` and other errors of the engine.
  */
 export async function* batch(
   model: BatchModel,
   requests: AsyncIterable<BatchInput> | Iterable<BatchInput>,
   options: BatchOptions = {},
 ): AsyncGenerator<BatchResultLine, void, void> {
+  checkBatchOptions(options);
+  checkIterable(requests);
   const { template, system, raw, ordered, lookAhead, signal, ...defaults } = options;
   const runner = new Runner(model, {
     defaults,

@@ -115,8 +115,7 @@ export function estimateOf(
   const { lines, badLines, otherKindLines, isEmbedding } = counts;
   const answerOf = ({ answerTokens, longestPrompt }: MeasuredLine) =>
     Math.min(answerTokens, Math.max(0, contextLength - longestPrompt));
-  const sum = (valueOf: (line: MeasuredLine) => number) =>
-    sample.reduce((total, line) => total + valueOf(line), 0);
+  const sum = (of: (line: MeasuredLine) => number) => sample.reduce((total, line) => total + of(line), 0);
   const scale = sample.length === 0 ? 0 : (lines - badLines - otherKindLines) / sample.length;
   const shared = isEmbedding ? 0 : sharedTokens(sample.map(({ tokens }) => tokens));
   const again = sum(({ promptTokens, choices }) => promptTokens * (choices - 1));

@@ -4,6 +4,7 @@ import type { Continuation, Generation, GenerationRequest, GenerationResult } fr
 import type { UnderWay } from "./checkpoints.js";
 import { usualAnswer } from "./estimate.js";
 import { hash32 } from "./id-set.js";
+import { inFieldNames } from "./input/body.js";
 import type { BatchModel } from "./model.js";
 import type { AnswerOptions, BatchItem, BatchRequest } from "./request.js";
 import type { BatchOutcome } from "./result.js";
@@ -197,7 +198,11 @@ export class Runner {
       } else {
         this.preparing++;
         this.prepare(item, request)
-          .catch((error: unknown) => this.end(item, { kind: "error", error }, performance.now()))
+          .catch((error: unknown) => {
+            // No line's fault, and the same for all that follow.
+            if (isJaugeError(error, "host-closed")) this.fail(error);
+            else this.end(item, { kind: "error", error: inFieldNames(error) }, performance.now());
+          })
           .finally(() => {
             this.preparing--;
             this.wake();

@@ -28,7 +28,7 @@ const categories: [Category, RegExp][] = (
     ],
     ["crash", "host-crashed decode-failed conversion-crashed"],
     ["memory", "out-of-memory context-failed embeddings-beyond-budget plan-does-not-fit plan-exceeded"],
-    ["usage", "batch-template- batch-columns- batch-table- batch-settings-"],
+    ["usage", "batch-template- batch-columns- batch-table- batch-settings- batch-options-"],
     ["usage", "delta-new-rows requantise- source-mix- tensor- tokenizer-pre-unknown"],
     [
       "file",

@@ -37,6 +37,10 @@ const en = {
         : "The line asks for a text in a job of embeddings",
     fix: "Their memory is planned otherwise. Both go through one after the other where the input is a file, without --ordered and --plan; else give embeddings a job of their own.",
   }),
+  "batch-options-invalid": (f: { field: string; problem: string }): ErrorText => ({
+    what: `${f.field}: ${f.problem}`,
+    fix: "Correct it in the call of batch().",
+  }),
   "batch-template-invalid": (f: { template: string; problem: string }): ErrorText => ({
     what:
       f.problem === "{}"
@@ -123,6 +127,10 @@ const fr: typeof en = {
         ? "La ligne demande un vecteur dans un travail de textes"
         : "La ligne demande un texte dans un travail de vecteurs",
     fix: "Leur mémoire se prévoit autrement. Les deux passent l'un après l'autre quand l'entrée est un fichier, sans --ordered ni --plan ; sinon, faites un travail à part pour les vecteurs.",
+  }),
+  "batch-options-invalid": (f) => ({
+    what: `${f.field} : ${f.problem}`,
+    fix: "Corrigez-le dans l'appel de batch().",
   }),
   "batch-template-invalid": (f) => ({
     what:

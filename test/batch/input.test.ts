@@ -209,6 +209,27 @@ describe("objects", () => {
     expect(wrongWith(object)).toBe(expected);
   });
 
+  it.each<[unknown, string]>([
+    [{ prompt: null }, "The line has no prompt, messages, input or body"],
+    [{ messages: null }, "messages: is missing"],
+    [{ prompt: 3 }, "prompt: is neither a text nor a list of texts or tokens"],
+    [{ prompt: "x", custom_id: "" }, "custom_id: is empty"],
+    [{ prompt: "x", stop: 3 }, "stop: is neither a text nor a list of texts"],
+    [{ prompt: "x", temperature: "hot" }, "temperature: expected number, received string"],
+    [{ prompt: "x", logit_bias: { the: 1 } }, "logit_bias.the: is no token's number"],
+    [
+      { prompt: "x", response_format: { type: "xml" } },
+      "response_format.type: is none of text, json_object, json_schema",
+    ],
+    [
+      { prompt: "x", response_format: "json" },
+      "response_format: is not an object whose type is one of text, json_object, json_schema",
+    ],
+  ])("that are wrong say what is allowed, once: %j", (object, expected) => {
+    const { request } = readObject(object, 1);
+    expect(request instanceof JaugeError && request.message).toBe(expected);
+  });
+
   it("never throw, whatever they are", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (value, other) => {

@@ -1,7 +1,14 @@
 import type OpenAI from "openai";
 import { expect, it } from "vitest";
 import type { ChatBody, CompletionBody, EmbeddingBody } from "../../src/batch/result.js";
-import { type BatchResultLine, batch, defaultModelPath, isJaugeError, load } from "../../src/index.js";
+import {
+  type BatchResultLine,
+  batch,
+  defaultModelPath,
+  defaultSampling,
+  isJaugeError,
+  load,
+} from "../../src/index.js";
 import { FakeModel } from "./fake-model.js";
 
 /** Bodies as they are in the file, as the real package's types. That this compiles is a part of the test. */
@@ -47,6 +54,8 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
     yield { custom_id: "grammar", prompt: "x", grammar: 'root ::= "yes" | "no"' };
     for (const name of ["none1", "none2", "none3"])
       yield { custom_id: name, prompt: "x", grammar: `root ::= ${name} | "fail"\n` };
+    yield { custom_id: "top_p", prompt: "x", top_p: 2 };
+    yield { custom_id: "logit_bias", prompt: "x", logit_bias: { "9999999": 1 } };
     yield { custom_id: "long", prompt: "word ".repeat(600) };
     yield { custom_id: "stop", prompt: "Once upon a time", stop: [" was"] };
     for (let index = 0; index < 12; index++) {
@@ -56,7 +65,7 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
     }
   }
   const results = await collect(batch(model, requests(), { maxTokens: 6, temperature: 0 }));
-  expect(results.size).toBe(21);
+  expect(results.size).toBe(23);
   const bodyOf = (id: string) => results.get(id)!.response!.body;
 
   const chat = asOpenai.chat(bodyOf("chat") as ChatBody);
@@ -78,6 +87,10 @@ it("answers a loop's requests in the form of OpenAI's package, within the plan's
   expect(["yes", "no"]).toContain(textOf("grammar"));
   expect(textOf("stop")).not.toContain("was");
   expect((bodyOf("stop") as ChatBody).choices[0]!.finish_reason).toBe("stop");
+  for (const name of ["top_p", "logit_bias"])
+    expect(asOpenai.error(results.get(name)!)).toMatchObject({
+      ...{ code: "sampling-invalid", param: name, message: expect.stringContaining(`${name}: `) },
+    });
   for (const name of ["none1", "none2", "none3"]) {
     const { code, message } = asOpenai.error(results.get(name)!);
     expect(code).toBe("grammar-invalid");
@@ -140,4 +153,38 @@ it("keeps the order where it is asked to, fills templates, and is stopped by a s
   })();
   const error = await stopped.catch((thrown: unknown) => thrown);
   expect(isJaugeError(error, "cancelled")).toBe(true);
+});
+
+it.each<[object | null, unknown, string, string]>([
+  [{ maxTokens: -3 }, [], "batch-options-invalid", "maxTokens"],
+  [{ maxTokens: 2.5 }, [], "batch-options-invalid", "maxTokens"],
+  [{ max_tokens: 3 }, [], "batch-options-invalid", "max_tokens"],
+  [{ constructor: 3 }, [], "batch-options-invalid", "constructor"],
+  [{ stop: "END" }, [], "batch-options-invalid", "stop"],
+  [{ logitBias: [1] }, [], "batch-options-invalid", "logitBias.0"],
+  [{ temperature: -1 }, [], "sampling-invalid", "temperature"],
+  [{ topP: "high" }, [], "sampling-invalid", "topP"],
+  [{}, "abc", "batch-options-invalid", "requests"],
+  [{}, 5, "batch-options-invalid", "requests"],
+  [{}, undefined, "batch-options-invalid", "requests"],
+])("refuses options and requests that are none: %j, %j", async (options, requests, code, field) => {
+  const results = batch(new FakeModel(), requests as [], options as object);
+  const error = await collect(results).catch((thrown: unknown) => thrown);
+  expect(isJaugeError(error) && [error.code, (error.facts as { field: string }).field]).toEqual([
+    code,
+    field,
+  ]);
+});
+
+it("takes every option that there is, and those that are undefined", async () => {
+  const options = { ...defaultSampling, logitBias: [[3, Number.NEGATIVE_INFINITY]] as [number, number][] };
+  const more = { jsonSchema: {}, grammar: undefined, seed: 3, signal: new AbortController().signal };
+  expect((await collect(batch(new FakeModel(), ["x"], { ...options, ...more } as object))).size).toBe(1);
+});
+
+it("throws once where the model is closed", async () => {
+  const model = await load(defaultModelPath, { backend: "cpu", threads: 1, contextLength: 256 });
+  await model.close();
+  const error = await collect(batch(model, ["a", "b"])).catch((thrown: unknown) => thrown);
+  expect(isJaugeError(error, "host-closed")).toBe(true);
 });

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { SamplingSettings } from "../../engine/sampling.js";
-import { JaugeError } from "../../errors.js";
+import { isJaugeError, JaugeError } from "../../errors.js";
 import type { Message } from "../../executor/prompts/prompt.js";
+import { firstProblem } from "../../json.js";
 import { batchProblems } from "../../messages/batch-problems.js";
 import { localized } from "../../messages/locale.js";
 import type { AnswerOptions, BatchRequest } from "../request.js";
@@ -100,12 +101,26 @@ const samplingNames = {
 } as const satisfies Record<string, keyof SamplingSettings>;
 
 const samplingFields = Object.entries(samplingNames);
+/** Names in a request by those of the settings. */
+const fieldNames = new Map<string, string>([
+  ...samplingFields.map(([name, setting]) => [setting, name] as const),
+  ["logitBias", "logit_bias"],
+  ["ignoreEndOfGeneration", "ignore_eos"],
+]);
+
+/** An error of a sampling setting by the name that the line gave it. */
+export function inFieldNames(error: unknown): unknown {
+  if (!isJaugeError(error, "sampling-invalid")) return error;
+  const { field, problem } = error.facts;
+  return new JaugeError("sampling-invalid", { field: fieldNames.get(field) ?? field, problem });
+}
 
 const samplingShape = Object.fromEntries(
   Object.keys(samplingNames).map((name) => [name, number.optional()]),
 ) as Record<keyof typeof samplingNames, z.ZodOptional<z.ZodNumber>>;
 
 const mostStops = 16;
+const answerForms = "text, json_object, json_schema";
 /** As in the API. */
 const mostChoices = 128;
 const answerShape = {
@@ -114,24 +129,33 @@ const answerShape = {
   max_completion_tokens: whole.min(1).optional(),
   seed: whole.optional(),
   n: whole.min(1).max(mostChoices).optional(),
-  stop: z.union([z.string(), z.array(z.string()).max(mostStops)]).optional(),
+  stop: z.union([z.string(), z.array(z.string()).max(mostStops)], { error: problems.notTexts }).optional(),
   logit_bias: z.record(z.string().regex(/^\d+$/), number.min(-100).max(100)).optional(),
   ignore_eos: z.boolean().optional(),
   grammar: z.string().optional(),
   json_schema: z.unknown().optional(),
   response_format: z
-    .union([
-      z.object({ type: z.literal("text") }),
-      z.object({ type: z.literal("json_object") }),
-      z.object({ type: z.literal("json_schema"), json_schema: z.looseObject({ schema: z.unknown() }) }),
-    ])
+    .discriminatedUnion(
+      "type",
+      [
+        z.object({ type: z.literal("text") }),
+        z.object({ type: z.literal("json_object") }),
+        z.object({ type: z.literal("json_schema"), json_schema: z.looseObject({ schema: z.unknown() }) }),
+      ],
+      {
+        error: ({ code }) =>
+          code === "invalid_union"
+            ? problems.noneOf({ known: answerForms })
+            : problems.notObjectOf({ known: answerForms }),
+      },
+    )
     .optional(),
 };
 
 const textPart = z.strictObject({ type: z.literal("text"), text: z.string() });
 const messageShape = z.strictObject({
   role: z.enum(["system", "developer", "user", "assistant"]),
-  content: z.union([z.string(), z.array(textPart)]),
+  content: z.union([z.string(), z.array(textPart)], { error: problems.notContent }),
 });
 
 const chatBody = z.object({
@@ -143,16 +167,14 @@ const chatBody = z.object({
 const tokenIds = z.array(whole.min(0).max(0x7fff_ffff)).min(1);
 const completionBody = z.object({
   ...answerShape,
-  prompt: z.union([z.string(), z.array(z.string()), tokenIds]),
+  prompt: z.union([z.string(), z.array(z.string()), tokenIds], { error: problems.notPrompt }),
   logprobs: whole.min(0).max(20).optional(),
 });
 const embeddingBody = z.object({
-  input: z.union([
-    z.string(),
-    z.array(z.string()).min(1).max(2048),
-    tokenIds,
-    z.array(tokenIds).min(1).max(2048),
-  ]),
+  input: z.union(
+    [z.string(), z.array(z.string()).min(1).max(2048), tokenIds, z.array(tokenIds).min(1).max(2048)],
+    { error: problems.notPrompt },
+  ),
   encoding_format: z.enum(["float", "base64"]).optional(),
 });
 const bodies = { chat: chatBody, completion: completionBody, embedding: embeddingBody };
@@ -160,18 +182,17 @@ const bodies = { chat: chatBody, completion: completionBody, embedding: embeddin
 function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
-  const { path, problem } = deepest(parsed.error.issues[0]!);
-  throw invalid(path.map(String).join("."), problem);
+  const { field, problem } = firstProblem(body, new z.ZodError([deepest(parsed.error.issues[0]!)]));
+  throw invalid(field, problem);
 }
 
 /** Of a union's issue, that of the alternative that came farthest: the one that was meant. */
-function deepest(issue: z.core.$ZodIssue): { path: PropertyKey[]; problem: string } {
-  if (issue.code !== "invalid_union") return { path: issue.path, problem: issue.message };
+function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code === "invalid_key") return { ...issue, message: problems.noTokenNumber };
+  if (issue.code !== "invalid_union") return issue;
   const inner = issue.errors.flatMap((issues) => issues.slice(0, 1).map(deepest));
   const best = inner.toSorted((a, b) => b.path.length - a.path.length)[0];
-  return best && best.path.length > 0
-    ? { path: [...issue.path, ...best.path], problem: best.problem }
-    : { path: issue.path, problem: inner.map(({ problem }) => problem).join("; ") || issue.message };
+  return best && best.path.length > 0 ? { ...best, path: [...issue.path, ...best.path] } : issue;
 }
 
 function answerOptions(body: Partial<z.output<z.ZodObject<typeof answerShape>>>): AnswerOptions {

@@ -52,7 +52,10 @@ export function readText(text: string, number: number, options: ReadOptions = {}
 export function idOf(id: unknown): string | undefined {
   if (id === undefined || id === null) return undefined;
   if (typeof id !== "string" || id === "")
-    throw new JaugeError("line-invalid", { field: "custom_id", problem: problems.notText });
+    throw new JaugeError("line-invalid", {
+      field: "custom_id",
+      problem: id === "" ? problems.empty : problems.notText,
+    });
   if (id.length > longestId)
     throw new JaugeError("line-invalid", {
       field: "custom_id",
@@ -67,7 +70,7 @@ function requestOf(fields: Record<string, unknown>, { template, raw }: ReadOptio
   const { prompt, ...rest } = fields;
   if ("messages" in fields) return readBody("chat", fields);
   if ("input" in fields) return readBody("embedding", fields);
-  if (prompt === undefined)
+  if (prompt === undefined || prompt === null)
     throw new JaugeError("line-invalid", {
       field: "line",
       problem: problems.noRequest,
@@ -94,7 +97,7 @@ function openaiRequest(fields: Record<string, unknown>): BatchRequest {
   if (kind === undefined)
     throw new JaugeError("line-invalid", {
       field: "url",
-      problem: problems.unknownUrl({ known: Object.keys(endpoints).join(", ") }),
+      problem: problems.noneOf({ known: Object.keys(endpoints).join(", ") }),
     });
   if (typeof body !== "object" || body === null || Array.isArray(body))
     throw new JaugeError("line-invalid", { field: "body", problem: problems.notObject });
