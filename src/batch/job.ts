@@ -60,6 +60,8 @@ export interface JobProgress {
   totalBytes: number | undefined;
   /** Whether the input was read to its end: `read` are all lines then. */
   isRead: boolean;
+  /** The line of a table from which on it cannot be read; absent where all of it can. */
+  unreadFrom?: number;
   /** Done by an earlier run. */
   skipped: number;
   /** Left to a run with another plan: `defersOtherKind`. */
@@ -176,6 +178,7 @@ export class Job {
       ...this.counts,
       readBytes: source.readBytes,
       totalBytes: source.totalBytes,
+      ...(source.table.unreadFrom !== undefined && { unreadFrom: source.table.unreadFrom }),
       ...{ running, waiting: this.unanswered - running },
       outputTokens: this.counts.outputTokens + (this.runner?.tokensUnderWay ?? 0),
     };

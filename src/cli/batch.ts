@@ -27,6 +27,7 @@ import {
   recordedOptions,
 } from "./batch-options.js";
 import { type BatchView, batchView } from "./batch-view.js";
+import { exitCodes } from "./errors.js";
 import { examples } from "./examples.js";
 import { readTextFile } from "./input.js";
 import { budgetOptionsOf, generateOptions, loadOptions } from "./library-options.js";
@@ -115,6 +116,11 @@ async function batch(argument: string | undefined, values: BatchValues): Promise
     let before: Answered | undefined;
     do before = await runPart(given, before);
     while (before && before.end.deferred > 0 && !before.end.isInterrupted);
+    const line = before.end.unreadFrom;
+    if (line !== undefined) {
+      process.exitCode = exitCodes.file;
+      if (!values.json) note(texts.unread({ path: name, line: formatNumber(line) }));
+    }
   } finally {
     interrupt.done();
   }
@@ -163,6 +169,9 @@ async function runPart(given: Given, before: Answered | undefined): Promise<Answ
     if (job.finishedBefore > 0 && !before && !values.json)
       note(texts.resumed({ lines: formatNumber(job.finishedBefore) }));
     const kind = await job.peek();
+    const { ignoredColumns = [] } = source.table;
+    if (ignoredColumns.length > 0 && !before && !values.json)
+      note(texts.ignoredColumns({ names: ignoredColumns.join(", ") }));
     if (kind) {
       const profile = load.savedPlan
         ? undefined
@@ -204,7 +213,7 @@ async function answer(
   before: Answered | undefined,
 ): Promise<Answered> {
   if (!model) {
-    if (!values.json) note(texts.nothingLeft({ path: output }));
+    if (!values.json && job.progress.unreadFrom === undefined) note(texts.nothingLeft({ path: output }));
     const end = await job.run(undefined);
     await view.end(end, output);
     return { end };

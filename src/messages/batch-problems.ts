@@ -26,6 +26,9 @@ const en = {
   manyTexts: (f: { count: number }) => `has ${f.count} texts; give each a line of its own`,
   cells: (f: { cells: number; header: number }) =>
     `has ${f.cells} ${f.cells === 1 ? "cell" : "cells"}; the header has ${f.header}`,
+  openQuote: (f: { line: number }) => `the quote that opens at line ${f.line} is never closed`,
+  strayQuote: (f: { line: number }) => `a quote at line ${f.line} stands where none may`,
+  longRow: (f: { line: number }) => `it begins at line ${f.line} and is too long`,
   unreadRow: (f: { problem: string }) => `cannot be read, nor what follows it: ${f.problem}`,
 };
 
@@ -55,6 +58,9 @@ const fr: typeof en = {
   needsLogprobs: "demande logprobs: true",
   manyTexts: (f) => `a ${f.count} textes ; donnez à chacun sa ligne`,
   cells: (f) => `a ${f.cells} ${f.cells === 1 ? "cellule" : "cellules"} ; l'en-tête en a ${f.header}`,
+  openQuote: (f) => `le guillemet ouvert à la ligne ${f.line} n'est jamais fermé`,
+  strayQuote: (f) => `un guillemet à la ligne ${f.line} est mal placé`,
+  longRow: (f) => `elle commence à la ligne ${f.line} et est trop longue`,
   unreadRow: (f) => `ne peut pas être lue, ni ce qui la suit : ${f.problem}`,
 };
 

@@ -45,6 +45,10 @@ const en = {
     `${f.prompt} tokens read (${f.cached} from the cache), ${f.output} written, ${f.speed} tokens/s`,
   otherKind: (f: { lines: string; kind: string }) =>
     `${f.lines === "1" ? "1 line asks" : `${f.lines} lines ask`} for ${f.kind === "text" ? "embeddings" : "texts"}: they follow, with a plan of their own`,
+  ignoredColumns: (f: { names: string }) =>
+    `columns that are left aside: ${f.names}; settings come from the command line, or from lines of JSON`,
+  unread: (f: { path: string; line: string }) =>
+    `${f.path}: nothing from line ${f.line} on was read; correct its quotes, then give another output or go on with --force`,
   interrupted: "Interrupted; what ran is kept. To go on:",
   estimate: {
     lines: (f: { lines: string; bad: string }) =>
@@ -130,6 +134,10 @@ const fr: typeof en = {
     `${f.prompt} jetons lus (${f.cached} déjà en cache), ${f.output} écrits, ${f.speed} jetons/s`,
   otherKind: (f) =>
     `${f.lines === "1" ? "1 ligne demande" : `${f.lines} lignes demandent`} des ${f.kind === "text" ? "vecteurs" : "textes"} : suite, avec un plan à part`,
+  ignoredColumns: (f) =>
+    `colonnes laissées de côté : ${f.names} ; les réglages viennent de la ligne de commande, ou de lignes JSON`,
+  unread: (f) =>
+    `${f.path} : rien n'a été lu à partir de la ligne ${f.line} ; corrigez ses guillemets, puis donnez une autre sortie ou continuez avec --force`,
   interrupted: "Interrompu ; ce qui tournait est gardé. Pour continuer :",
   estimate: {
     lines: (f) =>

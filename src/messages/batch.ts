@@ -52,6 +52,10 @@ const en = {
     what: `The table has no column ${f.missing}; it has ${f.names.join(", ")}`,
     fix: 'Name its columns in the template: --template "Translate: {text}".',
   }),
+  "batch-columns-repeated": (f: { name: string }): ErrorText => ({
+    what: `The table has two columns named ${f.name}`,
+    fix: "Give each column a name of its own.",
+  }),
   "batch-table-empty": (_: Record<string, never>): ErrorText => ({
     what: "The table has no header that can be read",
     fix: "Give it a first row with the names of its columns.",
@@ -142,6 +146,10 @@ const fr: typeof en = {
   "batch-columns-unknown": (f) => ({
     what: `Le tableau n'a pas de colonne ${f.missing} ; il a ${f.names.join(", ")}`,
     fix: 'Nommez ses colonnes dans le modèle d\'invite : --template "Traduis : {text}".',
+  }),
+  "batch-columns-repeated": (f) => ({
+    what: `Le tableau a deux colonnes nommées ${f.name}`,
+    fix: "Donnez à chaque colonne son propre nom.",
   }),
   "batch-table-empty": () => ({
     what: "Le tableau n'a pas d'en-tête lisible",

@@ -105,6 +105,20 @@ it("keeps what runs when it is interrupted, leaves within two seconds, and says 
   expect(ids.length).toBe(count);
 });
 
+it("says where a table could not be read on, and what it left aside, each time", () => {
+  const folder = temporaryFolder();
+  const input = join(folder, "in.csv");
+  writeFileSync(input, 'prompt,max_tokens\nOnce,3\n"open,3\nlost,3\n');
+  for (const done of ["1 answered, 1 failed", "0 answered, 0 failed"]) {
+    const { status, stderr } = jauge(["batch", input, "-o", join(folder, "out.jsonl"), ...fast]);
+    expect(stderr).toContain(done);
+    expect(stderr).toContain("nothing from line 3 on was read");
+    expect(stderr).toContain("left aside: max_tokens");
+    expect(stderr).not.toContain("nothing is left to do");
+    expect(status).toBe(3);
+  }
+});
+
 it("estimates a job, and runs nothing", () => {
   const folder = temporaryFolder();
   const input = join(folder, "in.csv");

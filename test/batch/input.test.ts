@@ -313,7 +313,34 @@ describe("files", () => {
   });
 
   it.each([
+    ['prompt\nfine\n"open\nand on\n', "never closed", 3],
+    ['prompt\n"two\nlines"\n\n\n"open\nand on\nand on\n', "never closed", 6],
+    ['prompt\nfine\na "stray" quote\nlost\n', "stands where none may", 3],
+  ])("of commas name the line from which on they cannot be read: %j", async (content, problem, line) => {
+    const path = join(folder, "open.csv");
+    writeFileSync(path, content);
+    const source = await openSource(path, {});
+    const found = await all(source.items());
+    expect(found.length).toBe(2);
+    const { request } = found[1]!;
+    expect(request instanceof JaugeError && request.message).toMatch(
+      new RegExp(`line ${line}\\b.*${problem}`),
+    );
+    expect(source.table.unreadFrom).toBe(line);
+  });
+
+  it("of commas set nothing: columns that look so are told", async () => {
+    const path = join(folder, "settings.csv");
+    writeFileSync(path, "prompt,max_tokens,subject,temperature\nx,3,y,0\n");
+    const source = await openSource(path, {});
+    await all(source.items());
+    expect(source.table).toEqual({ ignoredColumns: ["max_tokens", "temperature"] });
+  });
+
+  it.each([
     ["c.csv", "a,b\n1,2\n", "batch-columns-unknown"],
+    ["e.csv", "prompt,a,prompt\n1,2,3\n", "batch-columns-repeated"],
+    ["f.csv", "custom_id,prompt,custom_id\n1,2,3\n", "batch-columns-repeated"],
     ["d.csv", "", "batch-table-empty"],
   ])("without the columns that are asked for are refused: %s", async (name, content, code) => {
     const error = await items(name, content).catch((thrown: unknown) => thrown);

@@ -417,6 +417,7 @@ describe("an interrupted job", () => {
     const stop = new AbortController();
     const source = {
       ...{ name: "-", format: "jsonl" as const, totalBytes: undefined, readBytes: 0, beginning: undefined },
+      table: {},
       async *items() {
         yield { number: 1, customId: "a", request: { kind: "chat" as const, messages: [], options: {} } };
         await new Promise(() => {});

@@ -179,6 +179,11 @@ const embeddingBody = z.object({
 });
 const bodies = { chat: chatBody, completion: completionBody, embedding: embeddingBody };
 
+/** Whether a request for a text may have a field of this name. */
+export function isField(name: string): boolean {
+  return Object.hasOwn(chatBody.shape, name) || Object.hasOwn(completionBody.shape, name);
+}
+
 function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;

@@ -9,7 +9,7 @@ import type { BatchItem } from "../request.js";
 import { type Line, lineGroupsOf } from "./lines.js";
 import { ReadAhead } from "./read-ahead.js";
 import { type ReadOptions, readObject, readText } from "./read-object.js";
-import { tableItems } from "./table.js";
+import { type TableFacts, tableItems } from "./table.js";
 
 const problems = localized(batchProblems);
 
@@ -35,6 +35,8 @@ export interface BatchSource {
   readonly readBytes: number;
   /** Of the beginning: says whether another run reads the same lines. Undefined for a pipe. */
   readonly beginning: InputBeginning | undefined;
+  /** Of a table: what was seen of it so far. */
+  readonly table: TableFacts;
   /** All lines, once. */
   items(): AsyncGenerator<BatchItem, void, void>;
   /**
@@ -134,8 +136,9 @@ async function sourceOf(
   const first = await iterator.next();
   const format = options.format ?? formatOf(name, first.done ? undefined : first.value);
   const chunks = rejoined(first, iterator);
+  const table: TableFacts = {};
   return {
-    ...{ name, format, beginning },
+    ...{ name, format, beginning, table },
     get totalBytes() {
       return typeof totalBytes === "function" ? totalBytes() : totalBytes;
     },
@@ -144,7 +147,7 @@ async function sourceOf(
     },
     items: () =>
       format === "csv" || format === "tsv"
-        ? tableItems(chunks, format === "csv" ? "," : "\t", mostLineBytes, options)
+        ? tableItems(chunks, format === "csv" ? "," : "\t", mostLineBytes, options, table)
         : lineItems(chunks, format, options),
   };
 }
