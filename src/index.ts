@@ -1,7 +1,8 @@
 /** jauge: runs large language models on a personal computer inside exactly the memory it is given. */
 
-export { type BatchInput, type BatchOptions, batch } from "./batch/batch.js";
+export { type BatchInput, batch } from "./batch/batch.js";
 export type { BatchModel } from "./batch/model.js";
+export type { BatchOptions } from "./batch/options.js";
 export type { BatchLineError, BatchResultLine } from "./batch/result.js";
 export type { ChatGeneration, ChatResult } from "./chat-generation.js";
 export { Engine, type EngineOptions, listDevices, measure } from "./engine/engine.js";

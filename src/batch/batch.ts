@@ -5,28 +5,15 @@ import { IdSet } from "./id-set.js";
 import { readObject, readText } from "./input/read-object.js";
 import { Template } from "./input/template.js";
 import type { BatchModel } from "./model.js";
-import { checkBatchOptions, checkIterable } from "./options.js";
+import { type BatchOptions, checkBatchOptions, checkIterable } from "./options.js";
 import { InOrder } from "./ordered.js";
-import type { AnswerOptions, BatchItem } from "./request.js";
+import type { BatchItem } from "./request.js";
 import type { BatchResultLine } from "./result.js";
 import { resultLine } from "./result-line.js";
 import { Runner } from "./runner.js";
 
 /** A line of a job: a text, or an object as a line of `jauge batch` has it. */
 export type BatchInput = string | object;
-
-export interface BatchOptions extends AnswerOptions {
-  /** A prompt with places for fields of the objects: `Translate: {text}`. A text is the field `text`. */
-  template?: string;
-  /** The system prompt of conversations that have none. */
-  system?: string;
-  /** Continue prompts as they are, without the model's prompt format. */
-  raw?: boolean;
-  /** Results in the order of the requests; few enough are held back that memory stays bounded. */
-  ordered?: boolean;
-  /** Requests that are read ahead, to be put in order. */
-  lookAhead?: number;
-}
 
 /**
  * Answers any number of requests, as many at once as the model's plan has sequences, and gives each result as it is

@@ -5,9 +5,22 @@ import { JaugeError } from "../errors.js";
 import { firstProblem } from "../json.js";
 import { batchProblems } from "../messages/batch-problems.js";
 import { localized } from "../messages/locale.js";
-import type { BatchOptions } from "./batch.js";
+import type { AnswerOptions } from "./request.js";
 
 const problems = localized(batchProblems);
+
+export interface BatchOptions extends AnswerOptions {
+  /** A prompt with places for fields of the objects: `Translate: {text}`. A text is the field `text`. */
+  template?: string;
+  /** The system prompt of conversations that have none. */
+  system?: string;
+  /** Continue prompts as they are, without the model's prompt format. */
+  raw?: boolean;
+  /** Results in the order of the requests; few enough are held back that memory stays bounded. */
+  ordered?: boolean;
+  /** Requests that are read ahead, to be put in order. */
+  lookAhead?: number;
+}
 
 /** Ranges of numbers are the samplers' to check. */
 const sampling = z.any().optional();

@@ -28,7 +28,9 @@ const en = {
   }),
   "line-duplicate-id": (f: { customId: string }): ErrorText => ({
     what: `custom_id "${f.customId}" was used by an earlier line`,
-    fix: "Give every line its own custom_id.",
+    fix: /^line-\d+$/.test(f.customId)
+      ? "Give every line its own custom_id: one without is named line-N by its number."
+      : "Give every line its own custom_id.",
   }),
   "line-other-kind": (f: { kind: string }): ErrorText => ({
     what:
@@ -123,7 +125,9 @@ const fr: typeof en = {
   }),
   "line-duplicate-id": (f) => ({
     what: `Le custom_id « ${f.customId} » sert déjà à une ligne précédente`,
-    fix: "Donnez à chaque ligne son propre custom_id.",
+    fix: /^line-\d+$/.test(f.customId)
+      ? "Donnez à chaque ligne son propre custom_id : celle qui n'en a pas s'appelle line-N par son numéro."
+      : "Donnez à chaque ligne son propre custom_id.",
   }),
   "line-other-kind": (f) => ({
     what:

@@ -140,6 +140,12 @@ describe("a job", () => {
     expect(job.results.length).toBe(5);
   });
 
+  it("says where a name was taken from that no line gave", async () => {
+    const job = new Case([{ custom_id: "line-2", prompt: "x" }, { prompt: "y" }]);
+    await job.run();
+    expect(job.results.find(({ error }) => error)!.error!.message).toContain("named line-N by its number");
+  });
+
   it("goes on past lines that fail in every way, each with its error", async () => {
     const job = new Case([
       ...[
