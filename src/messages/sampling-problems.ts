@@ -9,6 +9,8 @@ const en = {
     `${f.value} is neither ${f.one} nor ${f.other}`,
   noToken: (f: { token: number; last: number }) => `${f.token} is not a token of this model (0 to ${f.last})`,
   biasNotNumber: (f: { token: number }) => `the bias of token ${f.token} is not a number`,
+  repetition: (f: { least: string; most: string }) =>
+    `{${f.least},${f.most}} asks for at most fewer than at least`,
 };
 
 const fr: typeof en = {
@@ -18,6 +20,7 @@ const fr: typeof en = {
   neither: (f) => `${f.value} n'est ni ${f.one} ni ${f.other}`,
   noToken: (f) => `${f.token} n'est pas un jeton de ce modèle (0 à ${f.last})`,
   biasNotNumber: (f) => `le biais du jeton ${f.token} n'est pas un nombre`,
+  repetition: (f) => `{${f.least},${f.most}} veut au plus moins qu'au moins`,
 };
 
 export const samplingProblems = { en, fr };

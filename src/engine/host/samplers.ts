@@ -1,4 +1,5 @@
 import { JaugeError } from "../../errors.js";
+import { checkGrammar } from "../check-grammar.js";
 import { NativeArray, type Pointer } from "../native/ffi.js";
 import type { Llama } from "../native/llama.js";
 import { tokenDataArrayBytes, tokenDataBytes } from "../native/structures.js";
@@ -67,6 +68,7 @@ export class SamplerFactory {
   }
 
   private grammar(text: string): Pointer {
+    checkGrammar(text);
     // To C the text would end there, and a shorter grammar may be a valid one.
     if (text.includes("\0")) throw new JaugeError("grammar-invalid", { log: "" });
     const sampler = this.llama.llama_sampler_init_grammar(this.vocabulary.pointer, text, "root");
