@@ -96,7 +96,7 @@ describe("npm start in a terminal", () => {
     await chat.line("/clear", /cleared/);
     await chat.line(`/load ${saved}`, /3 messages loaded/);
     await chat.line("/set grammar x", /grammar x/);
-    await chat.line("Once", /grammar could not be parsed/);
+    await chat.line("Once", /grammar cannot be parsed/);
     await chat.line("/set grammar default", /grammar default/);
     await chat.line("Once", /token limit/);
     chat.type("/exit\r");

@@ -143,7 +143,7 @@ describe("wrong command lines", () => {
     [["run", "a b", "--logprobs", "1"], 2, /--logprobs needs --json/],
     [["run", "a b", "-p", "c d"], 2, /PROMPT and --prompt exclude each other/],
     [["run", "a b", "--template", "nonsense"], 2, /no prompt format named "nonsense"/],
-    [["run", "a b", "--grammar", "root ::= ("], 2, /grammar could not be parsed/],
+    [["run", "a b", "--grammar", "root ::= ("], 2, /grammar cannot be parsed/],
     [["run", "a b", "-j", "{"], 2, /is no valid JSON/],
     [["run", "none.gguf", "a b"], 3, /none\.gguf: there is no such model file/],
     [["run", "https://example.com/a/m-00001-of-00003.gguf", "a b"], 3, /is on the web/],
