@@ -1,8 +1,8 @@
 import { localized } from "../messages/locale.js";
 import { planTexts } from "../messages/plan-texts.js";
 import { formatBytes, formatDecimal, formatWhole } from "../units.js";
-import { diskBytesPerToken, readingDisk, rereadBytes } from "./disk.js";
-import { excessOf, type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
+import { diskReads, readingDisk } from "./disk.js";
+import { type Fitted, Fitter, fits, type Solved, type SolveRequest } from "./fit.js";
 import { layoutOf } from "./layout.js";
 import { canQuantiseKv, totalBytes } from "./memory.js";
 import type { Alternative, Shortfall } from "./model-plan.js";
@@ -118,10 +118,8 @@ async function disk(request: SolveRequest, solved: Solved): Promise<Alternative 
   if (!other) return undefined;
   const { fitted } = await solveReadingDisk(other, solved);
   if (!fits(fitted)) return undefined;
-  const { machine, layout } = request;
-  const [over] = excessOf(fitted.memory, [machine.budgets.host], machine.facts);
-  const bytes = diskBytesPerToken(rereadBytes(over!, fitted, layout), fitted, layout);
-  const { decodeTokensPerSecond } = predict(fitted.models, fitted.placement, machine.facts, bytes);
+  const { perStep: bytes } = diskReads(fitted, request);
+  const { decodeTokensPerSecond } = predict(fitted.models, fitted.placement, request.machine.facts, bytes);
   const speed = formatDecimal(decodeTokensPerSecond, decodeTokensPerSecond < 1 ? 2 : 1);
   // Weights that are not laid out anew take less: that alone may do.
   if (bytes === 0) return { kind: "load-mode", text: texts.mapped({ speed }), flags: "-lm mmap" };

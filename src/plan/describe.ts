@@ -4,8 +4,8 @@ import { formatBytes, formatWhole } from "../units.js";
 import { shortfallsOf } from "./alternatives.js";
 import { type Budgets, clampedNote } from "./budget.js";
 import { host, type Placement } from "./cost.js";
-import { diskBytesPerToken, rereadBytes } from "./disk.js";
-import { excessOf, fits, type Solved, type SolveRequest } from "./fit.js";
+import { diskReads } from "./disk.js";
+import { fits, type Solved, type SolveRequest } from "./fit.js";
 import { llamaCppFlags } from "./flags.js";
 import type { ModelLayout } from "./layout.js";
 import { totalBytes } from "./memory.js";
@@ -41,19 +41,16 @@ export function describePlan(description: Description): ModelPlan {
   const { facts } = machine;
   const names = ["host", ...facts.devices.map(({ name }) => name)];
   const doesFit = fits(fitted);
-  const allowed = allowedBytes(description);
   // With the disk allowed, the host's budget bounds what stays in RAM.
-  const [overRam] = excessOf(fitted.memory, allowed, facts);
-  const reread = doesFit ? rereadBytes(overRam!, fitted, layout) : 0;
-  const diskBytes = diskBytesPerToken(reread, fitted, layout);
+  const reread = doesFit ? diskReads(fitted, request) : { weights: 0, perStep: 0 };
   const places = placesOf(description, names);
   return {
     model: modelOf(layout),
     devices: places.slice(1),
-    host: { ...places[0]!, ...(reread > 0 && { rereadBytes: reread }) },
+    host: { ...places[0]!, ...(reread.weights > 0 && { rereadBytes: reread.weights }) },
     placement: placementOf(layout, fitted.placement, names),
     settings: settingsOf(description, names),
-    predicted: predict(fitted.models, fitted.placement, facts, diskBytes),
+    predicted: predict(fitted.models, fitted.placement, facts, reread.perStep),
     llamaCppFlags: llamaCppFlags(fitted.plan, {
       devices: names.slice(1),
       slidingWindow: layout.source.outline.slidingWindow !== undefined,
@@ -63,23 +60,20 @@ export function describePlan(description: Description): ModelPlan {
     objective,
     hardware: { name: facts.name, origin: facts.origin },
     exactness,
-    shortfalls: doesFit ? [] : shortfallsOf(fitted, names, allowed),
+    shortfalls: doesFit
+      ? []
+      : shortfallsOf(fitted, names, [machine.budgets.host, ...machine.budgets.devices]),
     alternatives: description.alternatives,
     warnings: [
       ...budgets.clamped.map(clampedNote),
       ...(budgets.isWithoutDevice ? [texts.noDevice] : []),
       ...warningsOf(description),
-      ...(reread > 0 ? [texts.overflow({ bytes: formatBytes(reread) })] : []),
+      ...(reread.weights > 0 ? [texts.overflow({ bytes: formatBytes(reread.weights) })] : []),
     ],
     notes: notesOf(description),
     engine: fitted.plan,
     libraryVersion,
   };
-}
-
-function allowedBytes({ budgets, request }: Description): number[] {
-  const { devices } = request.machine.facts;
-  return [budgets.host, ...devices.map(({ name }) => budgets.devices[name] ?? 0)];
 }
 
 function modelOf({ source }: ModelLayout): PlannedModel {

@@ -1,5 +1,4 @@
-import type { Fitted, SolveRequest } from "./fit.js";
-import type { ModelLayout } from "./layout.js";
+import { excessOf, type Fitted, type SolveRequest } from "./fit.js";
 import { weightBytes } from "./memory.js";
 import type { Plan } from "./plan.js";
 
@@ -28,31 +27,26 @@ export function readingDisk(request: SolveRequest): SolveRequest | undefined {
 /** What makes weights on the host pages of the file that can be dropped. */
 export const mapped = { loadMode: "mmap", hostMemory: "mapped" } as const satisfies Partial<Plan>;
 
-/** Bytes of weights that RAM has no room for, where all that is planned there is `over` its budget by so many. */
-export function rereadBytes(over: number, fitted: Fitted, layout: ModelLayout): number {
-  // What lies between mapped weights is of no use there: it is dropped first.
-  const unused = fitted.memory[0]!.weights - hostWeights(fitted, layout);
-  return Math.max(0, over - Math.max(0, unused));
-}
-
-function hostWeights({ placement, memory }: Fitted, layout: ModelLayout): number {
-  const onDevices = memory.slice(1);
-  return weightBytes(
-    layout,
-    placement,
-    onDevices.map(() => 1),
-  )[0]!;
+/** What is read from the disk again and again, in bytes: of the weights, and for each step. */
+export interface DiskReads {
+  weights: number;
+  perStep: number;
 }
 
 /**
- * Bytes read from the disk for each step where RAM has no room for so many bytes of weights: what does not fit is
- * evicted before it is needed again, so each step reads it anew. Of experts, only those used are read.
+ * What RAM has no room for is evicted before it is needed again, so each step reads it anew. Of experts, only those used are
+ * read; what lies between mapped weights is of no use there, and is dropped first.
  */
-export function diskBytesPerToken(reread: number, fitted: Fitted, layout: ModelLayout): number {
+export function diskReads({ memory, placement }: Fitted, { layout, machine }: SolveRequest): DiskReads {
+  const { budgets, facts } = machine;
   const { outline } = layout.source;
-  const weights = hostWeights(fitted, layout);
+  const [over] = excessOf(memory, [budgets.host, ...budgets.devices], facts);
+  const alignments = facts.devices.map(({ alignmentBytes }) => alignmentBytes);
+  const [used] = weightBytes(layout, placement, alignments);
+  const unused = Math.max(0, memory[0]!.weights - used!);
+  const weights = Math.max(0, over! - unused);
   const experts = outline.bytes.experts.reduce((sum, bytes) => sum + bytes, 0);
-  const used = outline.experts && outline.expertsUsed ? outline.expertsUsed / outline.experts : 1;
-  const expertShare = weights === 0 ? 0 : Math.min(1, experts / weights);
-  return reread * (1 - expertShare + expertShare * used);
+  const readShare = outline.experts && outline.expertsUsed ? outline.expertsUsed / outline.experts : 1;
+  const expertShare = used === 0 ? 0 : Math.min(1, experts / used!);
+  return { weights, perStep: weights * (1 - expertShare + expertShare * readShare) };
 }
