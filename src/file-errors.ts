@@ -4,10 +4,7 @@ import { localized } from "./messages/locale.js";
 
 /** The `file-unreadable` error of a failed system call. */
 export function unreadable(path: string, cause: unknown): JaugeError<"file-unreadable"> {
-  const code = (cause as NodeJS.ErrnoException)?.code ?? "";
-  const reasons: Record<string, string> = localized(fileReasons);
-  const reason = reasons[code] ?? (cause as Error)?.message ?? String(cause);
-  return new JaugeError("file-unreadable", { path, reason }, { cause });
+  return new JaugeError("file-unreadable", { path, reason: reasonOf(cause) }, { cause });
 }
 
 /**
@@ -15,9 +12,15 @@ export function unreadable(path: string, cause: unknown): JaugeError<"file-unrea
  * can lack the file.
  */
 export function unwritable(path: string, cause: unknown): JaugeError<"file-unwritable"> {
-  const reasons: Record<string, string> = localized(fileReasons);
-  const { code = "", syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  const { code, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
   const isFolder = code === "ENOENT" && syscall !== "rename";
-  const reason = reasons[isFolder ? "noFolder" : code] ?? String((cause as Error)?.message ?? cause);
+  const reason = isFolder ? localized(fileReasons).noFolder : reasonOf(cause);
   return new JaugeError("file-unwritable", { path, reason }, { cause });
+}
+
+/** Why a system call failed, in the person's language where its errno is known. */
+export function reasonOf(cause: unknown): string {
+  const { code = "", message } = (cause ?? {}) as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = localized(fileReasons);
+  return reasons[code] ?? message ?? String(cause);
 }

@@ -19,12 +19,19 @@ export function parseJson(source: string, text: string): unknown {
 }
 
 function problemOf(text: string, cause: unknown): string {
-  const { message } = cause as SyntaxError;
-  const position = /at position (\d+)/.exec(message)?.[1];
   if (text.trim() === "") return texts.empty;
-  if (position === undefined) return /end of JSON/.test(message) ? texts.ends : texts.other;
-  const before = text.slice(0, Number(position)).split("\n");
+  const position = breakOf(cause as SyntaxError);
+  if (position === undefined) return texts.other;
+  if (position === "end") return texts.ends;
+  const before = text.slice(0, position).split("\n");
   return texts.at({ line: before.length, column: before.at(-1)!.length + 1 });
+}
+
+/** The character at which a JSON text breaks, counted from 0, or that it ends too early; undefined where V8 tells neither. */
+export function breakOf({ message }: SyntaxError): number | "end" | undefined {
+  const position = / at position (\d+)/.exec(message)?.[1];
+  if (position !== undefined) return Number(position);
+  return /end of JSON/.test(message) ? "end" : undefined;
 }
 
 /** The first field of a value that is not as its schema says, and why. */

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { JaugeError } from "../../errors.js";
 import { unreadable } from "../../file-errors.js";
+import { breakOf } from "../../json.js";
 import { batchProblems } from "../../messages/batch-problems.js";
 import { localized } from "../../messages/locale.js";
 import type { BatchItem } from "../request.js";
@@ -217,10 +218,10 @@ function readJson(text: string, number: number, options: ReadOptions): BatchItem
 }
 
 /** Where a line breaks, in the person's language; V8 tells it in several ways. */
-function syntaxProblem({ message }: SyntaxError): string {
-  const position = / at position (\d+)/.exec(message)?.[1];
-  if (position !== undefined) return problems.breaksAt({ column: Number(position) + 1 });
-  if (/end of JSON/.test(message)) return problems.ends;
-  const character = /^Unexpected token '(.+?)'/u.exec(message)?.[1];
-  return character === undefined ? message.slice(0, 200) : problems.unexpectedCharacter({ character });
+function syntaxProblem(error: SyntaxError): string {
+  const position = breakOf(error);
+  if (position === "end") return problems.ends;
+  if (position !== undefined) return problems.breaksAt({ column: position + 1 });
+  const character = /^Unexpected token '(.+?)'/u.exec(error.message)?.[1];
+  return character === undefined ? error.message.slice(0, 200) : problems.unexpectedCharacter({ character });
 }
